@@ -1,0 +1,363 @@
+"""The one seam: what happens to a node (Event), what it wants (Effect), who does it (ports).
+
+A `Machine` decides; it never waits, reads no clock and opens no socket. A driver carries its
+effects out: `meshd/driver.py` on trio, `sim/world.py` on an event heap. Effects are performed in
+list order; those after a `Persist` wait for its commit while other events proceed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from protocols.types import Cid, Duration, Instant, JobId, LinkId, NodeId, PacketId
+
+if TYPE_CHECKING:
+    from meshd.topology.plan import ContactPlan
+
+# --- Events: what the world tells a node --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First event of a life: what the store held, and what the shell knows of itself."""
+
+    rows: tuple[tuple[str, bytes], ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The deadline that `next_deadline` announced has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    link: LinkId
+    node: NodeId
+    dialled: bool
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    link: LinkId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFailed:
+    """An `OpenLink` came to nothing: `code` says why."""
+
+    node: NodeId
+    code: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    link: LinkId
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StandingWanted:
+    """A person asked for a link that no plan predicts (`meshd connect`), or for its end."""
+
+    node: NodeId
+    address: str
+    wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadOffered:
+    """An application, or a machine of this node, gives a payload to carry."""
+
+    packet: PacketId
+    destination: NodeId
+    port: str
+    payload: bytes
+    lifetime_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadArrived:
+    packet: PacketId
+    source: NodeId
+    port: str
+    payload: bytes
+    sent_at: Instant
+    hops: tuple[NodeId, ...]
+    arrived: tuple[Instant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadLost:
+    """Custody ended without delivery: `code` is the reason, `node` who gave up."""
+
+    packet: PacketId
+    port: str
+    destination: NodeId
+    code: str
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLoaded:
+    plan: ContactPlan
+
+
+@dataclass(frozen=True, slots=True)
+class JobSubmitted:
+    job: JobId
+    spec: bytes
+    """msgpack of `protocols.job.JobSpec`: the seam carries no live objects of the API."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    job: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFinished:
+    """A worker ended; `code` is "ok" or why not ("wall-limit", "memory-limit", "crashed"...)."""
+
+    run: str
+    code: str
+    message: str = ""
+    output: Cid | None = None
+    output_bytes: int = 0
+    wall_ns: Duration = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStored:
+    """The blob is whole, verified against its cid, and on disk."""
+
+    cid: Cid
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRejected:
+    """What arrived under this name does not hash to it."""
+
+    cid: Cid
+    code: str
+
+
+Event: TypeAlias = (
+    Started
+    | Woke
+    | LinkUp
+    | LinkDown
+    | LinkFailed
+    | FrameReceived
+    | StandingWanted
+    | PayloadOffered
+    | PayloadArrived
+    | PayloadLost
+    | PlanLoaded
+    | JobSubmitted
+    | JobCancelled
+    | ShardFinished
+    | BlobStored
+    | BlobRejected
+)
+
+# --- Effects: what a node wants done ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """Dial a node, trying its addresses in order; answered by LinkUp or LinkFailed."""
+
+    node: NodeId
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    link: LinkId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    link: LinkId
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write one row (or delete it, when `value` is None) before any later effect is performed."""
+
+    key: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunShard:
+    """Run one shard in a worker under its limits; answered by one ShardFinished."""
+
+    run: str
+    kind: Literal["onnx", "command"]
+    model: Cid | None
+    input: Cid | None
+    command: tuple[str, ...]
+    wall_ns: Duration
+    """A limit in real nanoseconds, whatever the speed of the mission clock."""
+    memory_bytes: int
+    output_bytes_max: int
+    estimate_ns: Duration
+    """What the submitter expects it to take: a simulator runs the shard for that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopShard:
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBlob:
+    """Send `length` bytes of a blob from `offset` as the payload of a packet on port "blob"."""
+
+    cid: Cid
+    offset: int
+    length: int
+    destination: NodeId
+    lifetime_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBlob:
+    """Write a piece of a blob; the last piece is answered by BlobStored or BlobRejected."""
+
+    cid: Cid
+    offset: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseBlob:
+    """This blob serves no one here any more; the store may drop it."""
+
+    cid: Cid
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverPayload:
+    """A payload reached its destination: hand it to whoever listens on its port."""
+
+    arrived: PayloadArrived
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLost:
+    """A payload offered here will not arrive."""
+
+    lost: PayloadLost
+
+
+@dataclass(frozen=True, slots=True)
+class OfferPayload:
+    """One machine asks another to carry a payload: the Node turns it into PayloadOffered."""
+
+    offered: PayloadOffered
+
+
+@dataclass(frozen=True, slots=True)
+class ReportJob:
+    """Something a watcher of this job wants to know."""
+
+    job: JobId
+    what: str
+    shard: int | None = None
+    node: NodeId | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the log and the event stream."""
+
+    code: str
+    fields: dict[str, str | int | float] = field(default_factory=dict)
+
+
+Effect: TypeAlias = (
+    OpenLink
+    | CloseLink
+    | SendFrame
+    | Persist
+    | RunShard
+    | StopShard
+    | ReadBlob
+    | WriteBlob
+    | ReleaseBlob
+    | DeliverPayload
+    | ReportLost
+    | OfferPayload
+    | ReportJob
+    | Note
+)
+
+
+class Machine(Protocol):
+    """A pure decision maker. Both methods run to completion and never wait."""
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """Take one event at mission time `now` (never earlier than the last) and say what to do."""
+        ...
+
+    def next_deadline(self) -> Instant | None:
+        """When this machine wants `Woke`, or None."""
+        ...
+
+
+# --- Ports: what a driver needs carried out -----------------------------------------------------
+
+
+class ClockPort(Protocol):
+    def now(self) -> Instant:
+        """Mission time; never goes back."""
+        ...
+
+    def real_seconds_until(self, instant: Instant) -> float:
+        """Seconds of the driver's own clock until a mission instant (0 when past)."""
+        ...
+
+
+class LinkPort(Protocol):
+    """Opens, closes and writes links. Answers come back as events through the driver's `post`."""
+
+    def open(self, node: NodeId, addresses: tuple[str, ...]) -> None: ...
+    def close(self, link: LinkId, code: str) -> None: ...
+    def send(self, link: LinkId, frame: bytes) -> None: ...
+
+
+class StorePort(Protocol):
+    """Durable rows. `commit` returns once the rows are on disk (off the loop where it blocks)."""
+
+    def load(self) -> tuple[tuple[str, bytes], ...]: ...
+    async def commit(self, rows: list[tuple[str, bytes | None]]) -> None: ...
+
+
+class BlobPort(Protocol):
+    """Content-addressed bytes on disk, bounded, verified when whole."""
+
+    def read(self, cid: Cid, offset: int, length: int) -> bytes | None: ...
+    def write(self, cid: Cid, offset: int, data: bytes, size: int) -> str:
+        """Store a piece; returns "partial", "stored" (whole and verified) or an error code."""
+        ...
+
+    def release(self, cid: Cid) -> None: ...
+
+
+class ExecutorPort(Protocol):
+    """Runs shards in workers. Each run ends in one ShardFinished through the driver's `post`."""
+
+    def run(self, shard: RunShard) -> None: ...
+    def stop(self, run: str) -> None: ...
