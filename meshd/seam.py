@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from protocols import LinkMessage
+from protocols.record import Body
 from protocols.types import Cid, Duration, Instant, JobId, LinkId, NodeId, PacketId
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class Started:
     """First event of a life: what the store held, and what the shell knows of itself."""
 
     rows: tuple[tuple[str, bytes], ...] = ()
+    blobs: tuple[Cid, ...] = ()
     addresses: tuple[str, ...] = ()
 
 
@@ -70,39 +73,6 @@ class StandingWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class PayloadOffered:
-    """An application, or a machine of this node, gives a payload to carry."""
-
-    packet: PacketId
-    destination: NodeId
-    port: str
-    payload: bytes
-    lifetime_ns: Duration
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadArrived:
-    packet: PacketId
-    source: NodeId
-    port: str
-    payload: bytes
-    sent_at: Instant
-    hops: tuple[NodeId, ...]
-    arrived: tuple[Instant, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadLost:
-    """Custody ended without delivery: `code` is the reason, `node` who gave up."""
-
-    packet: PacketId
-    port: str
-    destination: NodeId
-    code: str
-    node: NodeId
-
-
-@dataclass(frozen=True, slots=True)
 class PlanLoaded:
     plan: ContactPlan
 
@@ -147,23 +117,133 @@ class BlobRejected:
     code: str
 
 
-Event: TypeAlias = (
-    Started
-    | Woke
-    | LinkUp
-    | LinkDown
-    | LinkFailed
-    | FrameReceived
-    | StandingWanted
-    | PayloadOffered
+# --- Signals: what one machine of a node tells another ------------------------------------------
+# A signal leaves a machine as an effect and comes back to its subscribers as an event (`node.py`
+# has the table). Drivers see those that concern them too: payloads arrived or lost.
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadOffered:
+    """An application, or a machine of this node, gives a payload to carry."""
+
+    packet: PacketId
+    destination: NodeId
+    port: str
+    payload: bytes
+    lifetime_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadArrived:
+    packet: PacketId
+    source: NodeId
+    port: str
+    payload: bytes
+    sent_at: Instant
+    hops: tuple[NodeId, ...]
+    arrived: tuple[Instant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadLost:
+    """Custody ended without delivery: `code` is the reason, `node` who gave up."""
+
+    packet: PacketId
+    port: str
+    destination: NodeId
+    code: str
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReady:
+    """A neighbour has greeted and is who it should be. `planned`: a predicted contact covers it."""
+
+    link: LinkId
+    node: NodeId
+    planned: bool
+    delay_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """A ready link, or a planned one that never came up, is gone. `expected`: its contact ended."""
+
+    link: LinkId | None
+    node: NodeId
+    expected: bool
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """One decoded message of a greeted neighbour."""
+
+    link: LinkId
+    node: NodeId
+    message: LinkMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Sign this statement of our own and spread it."""
+
+    body: Body
+    ttl_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A newer verified statement of an author (our own included) is now what we hold."""
+
+    author: NodeId
+    body: Body
+    issued_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesChanged:
+    """The router knows something new: what was held may go another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobWanted:
+    """Fetch a blob from a node that has it, unless it is already here."""
+
+    cid: Cid
+    source: NodeId
+    lifetime_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class BlobUnwanted:
+    """One BlobWanted (or a shard's output) less: without any left the blob may be dropped."""
+
+    cid: Cid
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFailed:
+    """A wanted blob could not be had."""
+
+    cid: Cid
+    code: str
+
+
+Signal: TypeAlias = (
+    PayloadOffered
     | PayloadArrived
     | PayloadLost
-    | PlanLoaded
-    | JobSubmitted
-    | JobCancelled
-    | ShardFinished
+    | LinkReady
+    | LinkLost
+    | MessageReceived
+    | Publish
+    | Learnt
+    | RoutesChanged
     | BlobStored
-    | BlobRejected
+    | BlobWanted
+    | BlobUnwanted
+    | BlobFailed
 )
 
 # --- Effects: what a node wants done ------------------------------------------------------------
@@ -248,27 +328,6 @@ class ReleaseBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliverPayload:
-    """A payload reached its destination: hand it to whoever listens on its port."""
-
-    arrived: PayloadArrived
-
-
-@dataclass(frozen=True, slots=True)
-class ReportLost:
-    """A payload offered here will not arrive."""
-
-    lost: PayloadLost
-
-
-@dataclass(frozen=True, slots=True)
-class OfferPayload:
-    """One machine asks another to carry a payload: the Node turns it into PayloadOffered."""
-
-    offered: PayloadOffered
-
-
-@dataclass(frozen=True, slots=True)
 class ReportJob:
     """Something a watcher of this job wants to know."""
 
@@ -287,6 +346,22 @@ class Note:
     fields: dict[str, str | int | float] = field(default_factory=dict)
 
 
+Event: TypeAlias = (
+    Started
+    | Woke
+    | LinkUp
+    | LinkDown
+    | LinkFailed
+    | FrameReceived
+    | StandingWanted
+    | PlanLoaded
+    | JobSubmitted
+    | JobCancelled
+    | ShardFinished
+    | BlobRejected
+    | Signal
+)
+
 Effect: TypeAlias = (
     OpenLink
     | CloseLink
@@ -297,11 +372,9 @@ Effect: TypeAlias = (
     | ReadBlob
     | WriteBlob
     | ReleaseBlob
-    | DeliverPayload
-    | ReportLost
-    | OfferPayload
     | ReportJob
     | Note
+    | Signal
 )
 
 
@@ -354,6 +427,11 @@ class BlobPort(Protocol):
         ...
 
     def release(self, cid: Cid) -> None: ...
+    def size(self, cid: Cid) -> int | None:
+        """Bytes of a whole blob, or None when it is not here."""
+        ...
+
+    def cids(self) -> tuple[Cid, ...]: ...
 
 
 class ExecutorPort(Protocol):

@@ -1,0 +1,67 @@
+"""What is said on the wire. This table is the place to start; SPEC.md is the long form.
+
+| where                      | messages                                                        |
+|----------------------------|-----------------------------------------------------------------|
+| stream `/meshd/link/1.0.0` | Hello, Packet, Accepted, Refused, Digest, Records               |
+| packet port "job"          | Offer, Accept, Decline, Renew, Finished, Release,               |
+|                            | Ready, Stored, Unfetched                                        |
+| packet port "blob"         | Want, Chunk, Missing                                            |
+| packet port "report"       | Undelivered                                                     |
+| packet port "ping"         | any payload, returned unchanged on port "pong"                  |
+
+Everything is msgpack: a message is an array whose first item is its tag. Decoders check types and
+bounds; what does not fit is a ProtocolError with a code.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from protocols.blob import BlobMessage
+from protocols.errors import ProtocolError
+from protocols.forward import Accepted, Packet, Refused, Undelivered
+from protocols.gossip import Digest, Records
+from protocols.job import JobMessage
+from protocols.link import Hello
+
+LinkMessage: TypeAlias = Hello | Packet | Accepted | Refused | Digest | Records
+
+T = TypeVar("T")
+
+
+class Codec(Generic[T]):
+    """Encodes and decodes one union of messages."""
+
+    def __init__(self, union: Any) -> None:
+        self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(union)
+        self._encoder = msgspec.msgpack.Encoder()
+        members = getattr(union, "__args__", (union,))
+        self._tags = {member.__struct_config__.tag for member in members}
+
+    def encode(self, message: T) -> bytes:
+        return self._encoder.encode(message)
+
+    def decode(self, data: bytes) -> T:
+        """Raises ProtocolError: "bad-message" or "unknown-message"."""
+        try:
+            return self._decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._reason(data, error) from None
+
+    def _reason(self, data: bytes, error: Exception) -> ProtocolError:
+        try:
+            raw = msgspec.msgpack.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ProtocolError("bad-message", "a frame is not msgpack")
+        tag = raw[0] if isinstance(raw, list) and raw else None
+        if isinstance(tag, str) and tag not in self._tags:
+            return ProtocolError("unknown-message", f"no message is called {tag[:32]!r} here")
+        return ProtocolError("bad-message", f"a message is malformed: {error}")
+
+
+link: Codec[LinkMessage] = Codec(LinkMessage)
+job: Codec[JobMessage] = Codec(JobMessage)
+blob: Codec[BlobMessage] = Codec(BlobMessage)
+report: Codec[Undelivered] = Codec(Undelivered)

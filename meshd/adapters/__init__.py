@@ -1,0 +1,1 @@
+"""Every system call: libp2p, clock, store, blobs, workers, control."""

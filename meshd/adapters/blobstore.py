@@ -1,0 +1,371 @@
+"""Blobs on disk, named by their hash: whole and verified, or not there at all.
+
+A blob is kept until it is released; a released blob stays as a cache until room is needed, the
+least recently used going first. Pieces of an unfinished blob live in `partial/` and do not survive
+a restart: who fetches starts it again. A `<cid>.released` file marks a released blob, so that a
+restart forgets nothing. Files are 0600. One thread uses a store, except where said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from protocols import cid as cids
+from protocols.errors import MeshError
+from protocols.types import Cid
+
+PARTIALS_MAX = 256
+_READ_BYTES = 1 << 20
+_RELEASED = ".released"
+
+
+class BlobStore:
+    """`seam.BlobPort` over one folder of at most `bytes_max` bytes, unfinished blobs included."""
+
+    def __init__(self, folder: Path, bytes_max: int, partials_max: int = PARTIALS_MAX) -> None:
+        self.folder = folder
+        self.bytes_max = bytes_max
+        self.partials_max = partials_max
+        self._blobs: dict[Cid, _Blob] = {}
+        """Least recently used first."""
+        self._partials: dict[Cid, _Partial] = {}
+        self._bytes = 0
+        self._opened = False
+        self._names = itertools.count()
+
+    def open(self) -> None:
+        """Make the folder and read what it holds, at the first use. Raises "store-failed"."""
+        if self._opened:
+            return
+        try:
+            self._scan()
+        except OSError as error:
+            message = f"cannot use the blob folder {self.folder}: {error.strerror}"
+            raise MeshError("store-failed", message) from error
+        self._opened = True
+
+    # --- the port ---
+
+    def read(self, cid: Cid, offset: int, length: int) -> bytes | None:
+        """Up to `length` bytes from `offset`; None if the blob is not here or ends before."""
+        blob = self._find(cid)
+        if blob is None or not 0 <= offset <= blob.size or length < 0:
+            return None
+        try:
+            with self._path(cid).open("rb") as file:
+                file.seek(offset)
+                return file.read(min(length, blob.size - offset))
+        except OSError:  # someone removed it under us: a blob that cannot be read is not here
+            self._forget(cid)
+            return None
+
+    def write(self, cid: Cid, offset: int, data: bytes, size: int) -> str:
+        """Store a piece: "partial", "stored" (whole, verified, synced), or why not.
+
+        Codes: "bad-cid", "bad-piece" (out of range, empty, or another size than before),
+        "blob-too-large", "store-full", "store-failed" (the disk), "hash-mismatch" (all pieces are
+        dropped). Bytes that came before are not overwritten; a repeated piece does nothing.
+        """
+        try:
+            self.open()
+            cids.check(cid)
+        except MeshError as error:
+            return error.code
+        if self._find(cid) is not None:
+            self._keep(cid)
+            return "stored"
+        part = self._partials.get(cid)
+        code = self._check_piece(part, offset, len(data), size)
+        if code:
+            return code
+        try:
+            if part is None:
+                part = self._begin(cid, size)
+            part.write(offset, data)
+            if part.missing(0, size):
+                return "partial"
+            return self._finish(cid, part)
+        except OSError:  # disk full, EIO: nothing half-written is worth keeping
+            self._drop_partial(cid)
+            return "store-failed"
+
+    def release(self, cid: Cid) -> None:
+        """This blob serves no one here any more: it may go when room is needed."""
+        self._drop_partial(cid)
+        blob = self._find(cid)
+        if blob is None or blob.released:
+            return
+        blob.released = True
+        with contextlib.suppress(OSError):  # unmarked, it is merely kept longer after a restart
+            self._mark(cid).touch(0o600)
+
+    # --- whole blobs ---
+
+    def put(self, data: bytes) -> Cid:
+        """Keep these bytes under their name. Raises MeshError with the codes of `write`."""
+        cid = cids.cid_of(data)
+        self._drop_partial(cid)
+        code = self.write(cid, 0, data, len(data))
+        if code != "stored":
+            raise MeshError(code, f"cannot keep a blob of {len(data)} bytes in {self.folder}")
+        return cid
+
+    def get(self, cid: Cid) -> bytes | None:
+        size = self.size(cid)
+        return None if size is None else self.read(cid, 0, size)
+
+    def has(self, cid: Cid) -> bool:
+        return self._find(cid) is not None
+
+    def size(self, cid: Cid) -> int | None:
+        blob = self._find(cid)
+        return None if blob is None else blob.size
+
+    def cids(self) -> tuple[Cid, ...]:
+        """Every whole blob, in the order of names."""
+        self.open()
+        return tuple(sorted(self._blobs))
+
+    @property
+    def bytes_used(self) -> int:
+        """Whole blobs, and the declared sizes of unfinished ones."""
+        self.open()
+        return self._bytes
+
+    @contextmanager
+    def using(self, *names: Cid) -> Iterator[tuple[Path, ...]]:
+        """The files of these blobs, which stay while the context lasts. Raises "blob-missing"."""
+        for cid in names:
+            if self._find(cid) is None:
+                raise MeshError("blob-missing", f"the blob {cid} is not here")
+        held = [self._blobs[cid] for cid in names]
+        for blob in held:
+            blob.users += 1
+        try:
+            yield tuple(self._path(cid) for cid in names)
+        finally:
+            for blob in held:
+                blob.users -= 1
+
+    def fresh_path(self) -> Path:
+        """A file name in this folder for bytes on their way to `adopt`."""
+        self.open()
+        return self.folder / "partial" / f"new-{next(self._names)}"
+
+    def adopt(self, path: Path, cid: Cid, size: int) -> None:
+        """Take over a file from `fresh_path`, named and synced by `name_file`.
+
+        Raises MeshError with the codes of `write`.
+        """
+        try:
+            if self._find(cid) is not None:
+                path.unlink()
+                self._keep(cid)
+                return
+            self._drop_partial(cid)
+            code = self._make_room(size)
+            if code:
+                path.unlink()
+                raise MeshError(code, f"cannot keep a blob of {size} bytes in {self.folder}")
+            self._install(path, cid, size)
+        except OSError as error:
+            message = f"cannot keep a blob in {self.folder}: {error.strerror}"
+            raise MeshError("store-failed", message) from error
+
+    # --- inside ---
+
+    def _scan(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = self.folder / "partial"
+        partial.mkdir(mode=0o700, exist_ok=True)
+        for leftover in partial.iterdir():
+            leftover.unlink()
+        found = []
+        for path in self.folder.iterdir():
+            if not path.is_symlink() and path.is_file() and _is_cid(path.name):
+                stat = path.stat()
+                found.append((stat.st_mtime_ns, Cid(path.name), stat.st_size))
+        for _, cid, size in sorted(found):
+            self._blobs[cid] = _Blob(size, released=self._mark(cid).exists())
+            self._bytes += size
+
+    def _path(self, cid: Cid) -> Path:
+        return self.folder / cid
+
+    def _mark(self, cid: Cid) -> Path:
+        return self.folder / (cid + _RELEASED)
+
+    def _find(self, cid: Cid) -> _Blob | None:
+        self.open()
+        blob = self._blobs.pop(cid, None)
+        if blob is not None:
+            self._blobs[cid] = blob  # now the most recently used
+        return blob
+
+    def _keep(self, cid: Cid) -> None:
+        blob = self._blobs[cid]
+        if blob.released:
+            blob.released = False
+            self._mark(cid).unlink(missing_ok=True)
+
+    def _forget(self, cid: Cid) -> None:
+        blob = self._blobs.pop(cid)
+        self._bytes -= blob.size
+        self._mark(cid).unlink(missing_ok=True)
+
+    def _check_piece(self, part: _Partial | None, offset: int, length: int, size: int) -> str:
+        if part is not None and part.size != size:
+            return "bad-piece"
+        if size < 0 or offset < 0 or offset + length > size or (length == 0 and size > 0):
+            return "bad-piece"
+        if part is None:
+            if len(self._partials) >= self.partials_max:
+                return "store-full"
+            return self._make_room(size)
+        return ""
+
+    def _make_room(self, size: int) -> str:
+        if size > self.bytes_max:
+            return "blob-too-large"
+        excess = self._bytes + size - self.bytes_max
+        going = []
+        for cid, blob in self._blobs.items():
+            if excess <= 0:
+                break
+            if blob.released and not blob.users:
+                going.append(cid)
+                excess -= blob.size
+        if excess > 0:
+            return "store-full"
+        for cid in going:
+            self._path(cid).unlink(missing_ok=True)
+            self._forget(cid)
+        return ""
+
+    def _begin(self, cid: Cid, size: int) -> _Partial:
+        part = _Partial(self.folder / "partial" / cid, size)
+        os.close(os.open(part.path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600))
+        self._partials[cid] = part
+        self._bytes += size
+        return part
+
+    def _finish(self, cid: Cid, part: _Partial) -> str:
+        if part.cid() != cid:
+            self._drop_partial(cid)
+            return "hash-mismatch"
+        sync(part.path)
+        self._install(part.path, cid, part.size)
+        self._drop_partial(cid)
+        return "stored"
+
+    def _install(self, path: Path, cid: Cid, size: int) -> None:
+        path.chmod(0o600)
+        path.replace(self._path(cid))
+        self._blobs[cid] = _Blob(size)
+        self._bytes += size
+        sync(self.folder)
+
+    def _drop_partial(self, cid: Cid) -> None:
+        part = self._partials.pop(cid, None)
+        if part is not None:
+            self._bytes -= part.size
+            part.path.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Blob:
+    size: int
+    released: bool = False
+    users: int = 0
+
+
+@dataclass(slots=True)
+class _Partial:
+    """A blob on its way: which bytes have come, hashed as far as they came in order."""
+
+    path: Path
+    size: int
+    held: list[tuple[int, int]] = field(default_factory=list)
+    """Half-open, sorted, disjoint intervals of bytes on disk."""
+    hasher: cids.Hasher = field(default_factory=cids.Hasher)
+    hashed: int = 0
+
+    def missing(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The gaps between what is held, within [start, end)."""
+        gaps = []
+        for low, high in self.held:
+            if high <= start:
+                continue
+            if low >= end:
+                break
+            if low > start:
+                gaps.append((start, low))
+            start = high
+        if start < end:
+            gaps.append((start, end))
+        return gaps
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Fill the gaps this piece covers: bytes once hashed must not change."""
+        gaps = self.missing(offset, offset + len(data))
+        with self.path.open("r+b") as file:
+            for low, high in gaps:
+                piece = memoryview(data)[low - offset : high - offset]
+                file.seek(low)
+                file.write(piece)
+                if low == self.hashed:
+                    self.hasher.update(piece)
+                    self.hashed = high
+        self._hold(gaps)
+
+    def cid(self) -> Cid:
+        """The name of the whole, reading again only what came out of order."""
+        with self.path.open("rb") as file:
+            file.seek(self.hashed)
+            while data := file.read(_READ_BYTES):
+                self.hasher.update(data)
+                self.hashed += len(data)
+        return self.hasher.cid()
+
+    def _hold(self, gaps: list[tuple[int, int]]) -> None:
+        joined: list[tuple[int, int]] = []
+        for low, high in sorted(self.held + gaps):
+            if joined and joined[-1][1] == low:
+                joined[-1] = (joined[-1][0], high)
+            else:
+                joined.append((low, high))
+        self.held = joined
+
+
+def name_file(path: Path) -> tuple[Cid, int]:
+    """The name and size of a file's bytes, which are synced to disk; runs in any thread."""
+    hasher, size = cids.Hasher(), 0
+    with path.open("rb") as file:
+        while data := file.read(_READ_BYTES):
+            hasher.update(data)
+            size += len(data)
+        os.fsync(file.fileno())
+    return hasher.cid(), size
+
+
+def sync(path: Path) -> None:
+    """Force a file, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_cid(name: str) -> bool:
+    try:
+        cids.check(name)
+    except MeshError:
+        return False
+    return True

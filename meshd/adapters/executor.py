@@ -1,0 +1,159 @@
+"""Shards in worker processes: one pool for an operating-system process, one Executor a daemon.
+
+The pool starts workers when the first shards come (or `prewarm` says so), keeps them warm, kills
+them at a limit and starts others. Each run ends in exactly one ShardFinished; its codes:
+
+"ok", "stopped", "wall-limit", "memory-limit", "output-limit", "bad-model", "bad-input",
+"command-failed", "command-not-allowed", "blob-missing", "executor-full", "crashed", and for an
+output that cannot be kept "store-full", "store-failed" or "blob-too-large".
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import trio
+
+from meshd.adapters.blobstore import BlobStore
+from meshd.adapters.workers import WorkerProcess
+from meshd.seam import Event, RunShard, ShardFinished
+from protocols.errors import MeshError
+
+QUEUE_MAX = 1024
+Post: TypeAlias = Callable[[Event], None]
+_WATCH_S = 0.05
+"""How often a running worker's memory and the wish to stop it are looked at."""
+
+
+class Executor:
+    """`seam.ExecutorPort` of one daemon over the pool it shares with others."""
+
+    def __init__(
+        self, pool: WorkerPool, blobs: BlobStore, post: Post, allow_commands: bool = False
+    ) -> None:
+        self.pool = pool
+        self.blobs = blobs
+        self.post = post
+        self.allow_commands = allow_commands
+        self._runs: dict[str, _Ticket] = {}
+
+    def run(self, shard: RunShard) -> None:
+        """Queue it. A second order for a run that is still going changes nothing."""
+        if shard.run in self._runs:
+            return
+        if shard.kind == "command" and not self.allow_commands:
+            message = "this daemon runs no commands; its operator may allow them"
+            self.post(ShardFinished(shard.run, "command-not-allowed", message))
+            return
+        ticket = _Ticket(shard, self.blobs, self._finish)
+        if not self.pool.offer(ticket):
+            message = f"{self.pool.queue_max} shards are waiting already"
+            self.post(ShardFinished(shard.run, "executor-full", message))
+            return
+        self._runs[shard.run] = ticket
+
+    def stop(self, run: str) -> None:
+        """Forget it if it waits, kill it if it runs; nothing if it is over."""
+        ticket = self._runs.get(run)
+        if ticket is not None:
+            self.pool.withdraw(ticket)
+
+    def close(self) -> None:
+        """Stop every run, and say nothing of it: this daemon is leaving."""
+        self.post = _say_nothing
+        for run in list(self._runs):
+            self.stop(run)
+
+    def _finish(self, finished: ShardFinished) -> None:
+        del self._runs[finished.run]
+        self.post(finished)
+
+
+class WorkerPool:
+    """`size` worker processes, by default one a processor, that serve a bounded queue in order."""
+
+    def __init__(
+        self, size: int | None = None, queue_max: int = QUEUE_MAX, scratch: Path | None = None
+    ) -> None:
+        self.size = size or _processors()
+        self.queue_max = queue_max
+        self._scratch = scratch
+        self._queue: deque[_Ticket] = deque()
+        self._workers: list[WorkerProcess] = []
+        self._idle = trio.lowlevel.ParkingLot()
+        self._keep_warm = False
+        self._started = trio.lowlevel.ParkingLot()
+        self._cannot_start: MeshError | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Shards that no worker has taken yet."""
+        return len(self._queue)
+
+    @property
+    def ready(self) -> int:
+        """Worker processes that are alive, their libraries loaded."""
+        return sum(worker.alive for worker in self._workers)
+
+    async def prewarm(self) -> None:
+        """Start every worker now and return when all are ready. Raises MeshError "crashed"."""
+        self._keep_warm = True
+        self._cannot_start = None
+        self._idle.unpark_all()
+        while not self._workers or self.ready < self.size:
+            await self._started.park()
+            if self._cannot_start is not None:
+                raise self._cannot_start
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; then every worker is killed and reaped, and nothing is posted."""
+        folder = Path(tempfile.mkdtemp(prefix="meshd-workers-", dir=self._scratch))
+        self._workers = [WorkerProcess(folder / str(number)) for number in range(self.size)]
+        try:
+            async with trio.open_nursery() as nursery:
+                for worker in self._workers:
+                    nursery.start_soon(self._attend, worker)
+                task_status.started()
+        finally:
+            self._workers = []
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def offer(self, ticket: _Ticket) -> bool:
+        """Queue a run; False when the queue is full."""
+        if len(self._queue) >= self.queue_max:
+            return False
+        self._queue.append(ticket)
+        self._idle.unpark()
+        return True
+
+    def withdraw(self, ticket: _Ticket) -> None:
+        """End a run that waits now, one that runs as soon as its worker is dead."""
+        ticket.stopped = True
+        if ticket in self._queue:
+            self._queue.remove(ticket)
+            ticket.finish(_stopped(ticket, 0))
+        else:
+            ticket.scope.cancel()
+
+    async def _attend(self, worker: WorkerProcess) -> None:
+        """Give one worker its work; replace its process when that is gone or not to be trusted."""
+        try:
+            while True:
+                if self._keep_warm and not worker.alive:
+                    await self._warm(worker)
+                while not self._queue and (worker.alive or not self._keep_warm):
+                    await self._idle.park()
+                if not self._queue:
+                    continue
+                ticket = self._queue.popleft()
+                finished = await _serve(worker, ticket)
+                if finished.code in _DISTURBED:
+                    await worker.kill()
+                ticket.finish(finished)
+        finally:
+            await worker.kill()

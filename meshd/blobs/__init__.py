@@ -1,0 +1,1 @@
+"""Moving data: content-addressed blobs, fetched in pieces by whoever needs them."""

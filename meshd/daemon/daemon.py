@@ -1,0 +1,157 @@
+"""Daemon: puts one node together with everything it runs on, and takes it apart again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import trio
+
+from meshd.adapters.blobstore import BlobStore
+from meshd.adapters.clock import MissionClock, parse_epoch
+from meshd.adapters.executor import Executor, WorkerPool
+from meshd.adapters.home import HomeLock
+from meshd.adapters.identity import Identity, Verifier, load_or_create
+from meshd.adapters.libp2p import Libp2pLinks
+from meshd.adapters.store import Store
+from meshd.config import Config
+from meshd.daemon.plans import AHEAD_NS, Plans, World, world_of
+from meshd.driver import Driver, Ports
+from meshd.node import Node, NodeConfig
+from meshd.scheduler.holder import WorkPolicy
+from meshd.seam import Event, PlanLoaded
+from protocols.types import SECOND, NodeId
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus
+
+MEGABYTE = 1 << 20
+PORT_FILE = "listening"
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the daemons of one operating-system process share: clock, workers, plans, signatures."""
+
+    clock: MissionClock
+    pool: WorkerPool
+    plans: Plans = field(default_factory=Plans)
+    verifier: Verifier = field(default_factory=Verifier)
+
+    @classmethod
+    def for_config(cls, config: Config) -> Shared:
+        epoch, anchor = parse_epoch(config.epoch) if config.epoch else (None, None)
+        return cls(MissionClock(epoch, config.speed, anchor), WorkerPool())
+
+
+class Daemon:
+    """One node on real sockets, disk and workers. `run` lasts until `stop` or cancellation."""
+
+    def __init__(
+        self, home: Path, config: Config, shared: Shared, world: World | None = None
+    ) -> None:
+        self.home = home
+        self.config = config
+        self.shared = shared
+        self.world = world or world_of(config)
+        self.site = (
+            self.world.sky.names[self.world.sky.index_of(config.site)]
+            if (self.world and config.site)
+            else ""
+        )
+        self.addresses: tuple[str, ...] = ()
+        self.started_at = 0
+        self._stop = trio.Event()
+
+    def stop(self) -> None:
+        """Ask the daemon to end."""
+        self._stop.set()
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Live. Raises MeshError when the home, the key, the store or an address is unusable."""
+        with HomeLock(self.home):
+            self._assemble()
+            try:
+                await self._live(task_status)
+            finally:
+                self.executor.close()
+                self.store.close()
+
+    def _assemble(self) -> None:
+        """Everything a node stands on, none of it running yet."""
+        shared, config = self.shared, self.config
+        self.identity: Identity = load_or_create(self.home / "identity.key")
+        me = self.identity.node_id
+        self.store = Store(self.home / "store.db")
+        self.blobs = BlobStore(self.home / "blobs", config.blobs_max_mb * MEGABYTE)
+        self.started_at = shared.clock.now()
+        self.node = Node(
+            NodeConfig(
+                node=me,
+                name=config.name or self.site or f"node-{me[-6:]}",
+                site=self.site,
+                work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
+            ),
+            Random(f"{me}/{self.started_at}"),
+            self.identity.sign,
+            shared.verifier.verify,
+        )
+        self.executor = Executor(shared.pool, self.blobs, self._post, config.allow_command)
+        self.links = Libp2pLinks(
+            self.identity,
+            self._listen(),
+            self._post,
+            emulate=self._light_seconds if config.emulate_light else None,
+            now=shared.clock.now,
+        )
+        ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
+        self.driver = Driver(self.node, ports)
+
+    def _post(self, event: Event) -> None:
+        self.driver.post(event)
+
+    async def _live(self, task_status: TaskStatus[None]) -> None:
+        async with trio.open_nursery() as nursery:
+            self.addresses = await self._start_links(nursery)
+            await nursery.start(self.driver.run, self.addresses)
+            if self.world is not None:
+                await nursery.start(self._follow, self.world)
+            task_status.started()
+            await self._stop.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _start_links(self, nursery: trio.Nursery) -> tuple[str, ...]:
+        """Listen where this daemon listened before, so that addresses given out stay true."""
+        addresses: tuple[str, ...] = await nursery.start(self.links.run)
+        bare = "\n".join(address.partition("/p2p/")[0] for address in addresses)
+        (self.home / PORT_FILE).write_text(bare)
+        return addresses
+
+    def _listen(self) -> tuple[str, ...]:
+        return self.config.listen
+
+    async def _follow(
+        self, world: World, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Keep the node's plan ahead of the clock."""
+        clock, plans = self.shared.clock, self.shared.plans
+        while True:
+            plan = await plans.at(world, clock.now())
+            self.driver.post(PlanLoaded(plan))
+            task_status.started()
+            task_status = trio.TASK_STATUS_IGNORED
+            await trio.sleep(clock.real_seconds_until(plan.end - AHEAD_NS))
+
+    def _light_seconds(self, peer: NodeId) -> float:
+        """Real seconds a frame from a neighbour is held to stand for its light time."""
+        router = self.node.router
+        here, there = router.site(self.identity.node_id), router.site(peer)
+        now = self.shared.clock.now()
+        if router.plan is None or here is None or there is None:
+            return 0.0
+        if router.contact_end(peer, now) is None:
+            return 0.0
+        light = router.plan.light_time_ns(there, here, now)
+        return light / SECOND / self.shared.clock.speed

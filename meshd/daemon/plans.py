@@ -1,0 +1,88 @@
+"""Plans: the sky a configuration names, and contact plans that stay ahead of the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from meshd.config import Config
+from meshd.ephemeris import (
+    Sky,
+    find_city,
+    parse_catalog,
+    sky_from_catalog,
+    sky_from_preset,
+)
+from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
+from protocols.errors import InputError
+from protocols.types import MINUTE, Instant
+
+WINDOW_NS = 40 * MINUTE
+"""A plan reaches this far from the start of its tick."""
+
+TICK_NS = 10 * MINUTE
+"""Plans are cut on these ticks of UTC, so that all nodes build the same ones."""
+
+AHEAD_NS = 20 * MINUTE
+"""When less of the plan is left, the next takes over."""
+
+PLANS_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a node predicts from: everyone in a mesh must have the same."""
+
+    sky: Sky
+    policy: LinkPolicy
+
+
+def world_of(config: Config) -> World | None:
+    """The sky and link policy a configuration names; None for a node under no sky.
+
+    Raises InputError for a file that cannot be used, NotFound for an unknown preset or city.
+    """
+    stations = [find_city(name) for name in config.stations]
+    if config.constellation:
+        sky = sky_from_preset(config.constellation, stations)
+    elif config.catalog:
+        sky = sky_from_catalog(parse_catalog(read_text(Path(config.catalog))), stations)
+    else:
+        return None
+    policy = policy_for(sky)
+    if config.min_elevation_deg is not None:
+        policy = replace(policy, min_elevation_deg=config.min_elevation_deg)
+    if config.cross_plane_latitude_max_deg is not None:
+        policy = replace(policy, cross_plane_latitude_max_deg=config.cross_plane_latitude_max_deg)
+    return World(sky, policy)
+
+
+def read_text(path: Path) -> str:
+    """A text file that a person named. Raises InputError "unreadable-file"."""
+    try:
+        return path.expanduser().read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError("unreadable-file", f"cannot read {path}: {error.strerror}") from None
+
+
+class Plans:
+    """Contact plans by window, built in a thread, one for all daemons of the process."""
+
+    def __init__(self) -> None:
+        self._plans: dict[tuple[str, str, Instant], ContactPlan] = {}
+        self._building = trio.Lock()
+
+    async def at(self, world: World, now: Instant) -> ContactPlan:
+        """The plan whose tick `now` is in. The loop goes on while it is built."""
+        start = now - now % TICK_NS
+        key = (world.sky.digest, world.policy.code, start)
+        async with self._building:
+            if key not in self._plans:
+                build = partial(build_plan, world.sky, world.policy, start, start + WINDOW_NS)
+                self._plans[key] = await trio.to_thread.run_sync(build)
+                while len(self._plans) > PLANS_MAX:
+                    del self._plans[next(iter(self._plans))]
+            return self._plans[key]

@@ -1,0 +1,234 @@
+"""Driver: the trio loop that carries one node. It is the only code that waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import trio
+
+import protocols
+from meshd.node import Node
+from meshd.seam import (
+    BlobPort,
+    BlobRejected,
+    BlobStored,
+    ClockPort,
+    CloseLink,
+    Effect,
+    Event,
+    ExecutorPort,
+    LinkPort,
+    Note,
+    OpenLink,
+    PayloadArrived,
+    PayloadLost,
+    PayloadOffered,
+    Persist,
+    ReadBlob,
+    ReleaseBlob,
+    ReportJob,
+    RunShard,
+    SendFrame,
+    Started,
+    StopShard,
+    StorePort,
+    Woke,
+    WriteBlob,
+)
+from protocols.blob import Chunk, Missing
+from protocols.errors import MeshError
+from protocols.forward import PacketIds
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus
+
+EVENTS_A_TURN = 64
+"""After so many events the loop lets others run."""
+
+WATCHERS_MAX = 64
+WATCHED_MAX = 1_024
+
+Happening: TypeAlias = ReportJob | Note | PayloadArrived | PayloadLost
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a node needs of the world."""
+
+    clock: ClockPort
+    links: LinkPort
+    store: StorePort
+    blobs: BlobPort
+    executor: ExecutorPort
+
+
+class Driver:
+    """Feeds events to a node one at a time and performs what it asks, in order.
+
+    `post` may be called by anything that runs on the same trio loop. Effects behind a `Persist`
+    wait for its commit, while other events go on.
+    """
+
+    def __init__(self, node: Node, ports: Ports) -> None:
+        self.node = node
+        self.ports = ports
+        self.handled = 0
+        """Events handled since the start."""
+        self._ids = PacketIds(node.config.node, "d")
+        self._inbox: deque[Event] = deque()
+        self._wakeup = trio.Event()
+        self._watchers: list[Watcher] = []
+        self._nursery: trio.Nursery | None = None
+
+    def post(self, event: Event) -> None:
+        """Give the node an event; it is handled soon, in the order of posting."""
+        self._inbox.append(event)
+        self._wakeup.set()
+
+    @contextmanager
+    def watch(self, wanted: Callable[[Happening], bool]) -> Iterator[Watcher]:
+        """Everything of interest that happens from now on, bounded: a slow watcher loses some."""
+        watcher = Watcher(wanted)
+        if len(self._watchers) >= WATCHERS_MAX:
+            raise MeshError(
+                "watchers-full", f"{WATCHERS_MAX} clients watch already; end one of them"
+            )
+        self._watchers.append(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.remove(watcher)
+
+    async def run(
+        self,
+        addresses: tuple[str, ...] = (),
+        *,
+        task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Start the node from its store and carry it until cancelled.
+
+        Raises MeshError("store-failed") when a commit fails: what was not acknowledged is then
+        unknown, and only a restart from the disk can tell.
+        """
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            rows = self.ports.store.load()
+            self._take(Started(rows, self.ports.blobs.cids(), addresses))
+            task_status.started()
+            while True:
+                self._turn()
+                await self._rest()
+
+    def _turn(self) -> None:
+        """Handle what is due, a bounded number of events at a time."""
+        for _ in range(EVENTS_A_TURN):
+            deadline = self.node.next_deadline() if not self._inbox else None
+            if self._inbox:
+                self._take(self._inbox.popleft())
+            elif deadline is not None and deadline <= self.ports.clock.now():
+                self._take(Woke())
+            else:
+                return
+
+    async def _rest(self) -> None:
+        """Sleep until an event comes or the node's deadline."""
+        await trio.lowlevel.checkpoint()
+        if self._inbox:
+            return
+        self._wakeup = trio.Event()
+        deadline = self.node.next_deadline()
+        if deadline is None:
+            await self._wakeup.wait()
+            return
+        with trio.move_on_after(self.ports.clock.real_seconds_until(deadline)):
+            await self._wakeup.wait()
+
+    def _take(self, event: Event) -> None:
+        self.handled += 1
+        self._perform(self.node.handle(event, self.ports.clock.now()))
+
+    # --- effects --------------------------------------------------------------------------------
+
+    def _perform(self, effects: list[Effect]) -> None:
+        """Perform effects in order, up to the first Persist; the rest follows its commit."""
+        for index, effect in enumerate(effects):
+            if isinstance(effect, Persist):
+                assert self._nursery is not None
+                self._nursery.start_soon(self._commit, effects[index:])
+                return
+            self._carry_out(effect)
+
+    async def _commit(self, effects: list[Effect]) -> None:
+        rows: list[tuple[str, bytes | None]] = []
+        for effect in effects:
+            if not isinstance(effect, Persist):
+                break
+            rows.append((effect.key, effect.value))
+        await self.ports.store.commit(rows)
+        self._perform(effects[len(rows) :])
+
+    def _carry_out(self, effect: Effect) -> None:
+        ports = self.ports
+        match effect:
+            case SendFrame(link=link, frame=frame):
+                ports.links.send(link, frame)
+            case OpenLink(node=node, addresses=addresses):
+                ports.links.open(node, addresses)
+            case CloseLink(link=link, code=code):
+                ports.links.close(link, code)
+            case RunShard():
+                ports.executor.run(effect)
+            case StopShard(run=run):
+                ports.executor.stop(run)
+            case ReadBlob():
+                self._read(effect)
+            case WriteBlob():
+                self._write(effect)
+            case ReleaseBlob(cid=cid):
+                ports.blobs.release(cid)
+            case ReportJob() | Note() | PayloadArrived() | PayloadLost():
+                for watcher in self._watchers:
+                    watcher.see(effect)
+            case _:
+                raise AssertionError(f"no driver carries out {effect!r}")
+
+    def _read(self, read: ReadBlob) -> None:
+        size = self.ports.blobs.size(read.cid)
+        data = self.ports.blobs.read(read.cid, read.offset, read.length)
+        if size is None or data is None:
+            payload = protocols.blob.encode(Missing(read.cid))
+        else:
+            payload = protocols.blob.encode(Chunk(read.cid, read.offset, size, data))
+        packet = self._ids.next(self.ports.clock.now())
+        self.post(PayloadOffered(packet, read.destination, "blob", payload, read.lifetime_ns))
+
+    def _write(self, write: WriteBlob) -> None:
+        code = self.ports.blobs.write(write.cid, write.offset, write.data, write.size)
+        if code == "stored":
+            self.post(BlobStored(write.cid, write.size))
+        elif code != "partial":
+            self.post(BlobRejected(write.cid, code))
+
+
+class Watcher:
+    """What one client is shown. Bounded: `missed` counts what it was too slow for."""
+
+    def __init__(self, wanted: Callable[[Happening], bool]) -> None:
+        self._wanted = wanted
+        self._send, self._receive = trio.open_memory_channel[Happening](WATCHED_MAX)
+        self.missed = 0
+
+    def see(self, happening: Happening) -> None:
+        if not self._wanted(happening):
+            return
+        try:
+            self._send.send_nowait(happening)
+        except trio.WouldBlock:
+            self.missed += 1
+
+    async def next(self) -> Happening:
+        return await self._receive.receive()

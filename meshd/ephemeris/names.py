@@ -1,0 +1,35 @@
+"""Finding a name people typed, and offering the nearest when there is none."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+from protocols.errors import NotFound
+
+
+def fold(name: str) -> str:
+    """A name as it is compared: lower case, no accents, words joined by one hyphen.
+
+    The joints stay, for `iridium-1-11` and `iridium-11-1` are two satellites.
+    """
+    plain = unicodedata.normalize("NFKD", name.strip().casefold())
+    words = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
+    return "-".join(words.split())
+
+
+def nearest(name: str, known: Iterable[str], count_max: int = 3) -> list[str]:
+    """Up to `count_max` known names that look most like this one, best first."""
+    by_fold: dict[str, str] = {}
+    for item in known:
+        by_fold.setdefault(fold(item), item)
+    found = difflib.get_close_matches(fold(name), list(by_fold), n=count_max, cutoff=0.5)
+    return [by_fold[item] for item in found]
+
+
+def not_found(code: str, kind: str, name: str, known: Iterable[str]) -> NotFound:
+    """The error for an unknown name, with the nearest known ones in its message."""
+    close = nearest(name, known)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    return NotFound(code, f"no {kind} is called {name!r}{hint}")

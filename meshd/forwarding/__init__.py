@@ -1,0 +1,1 @@
+"""Carrying packets: links that follow the plan, custody hop by hop, re-routing."""

@@ -1,0 +1,1 @@
+"""What others know: signed records, spread by push on change and levelled by digests."""

@@ -1,0 +1,163 @@
+"""Node: a switchboard. It hands each event to the machines it concerns and joins their effects."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from random import Random
+
+from meshd.blobs.fetch import Blobs
+from meshd.forwarding.echo import Echo
+from meshd.forwarding.forwarder import Forwarder
+from meshd.forwarding.neighbours import Neighbours
+from meshd.gossip.gossip import Gossip
+from meshd.router.routes import Router
+from meshd.scheduler.holder import WorkPolicy
+from meshd.scheduler.scheduler import Scheduler
+from meshd.seam import (
+    BlobFailed,
+    BlobRejected,
+    BlobStored,
+    BlobUnwanted,
+    BlobWanted,
+    Effect,
+    Event,
+    FrameReceived,
+    JobCancelled,
+    JobSubmitted,
+    Learnt,
+    LinkDown,
+    LinkFailed,
+    LinkLost,
+    LinkReady,
+    LinkUp,
+    Machine,
+    MessageReceived,
+    PayloadArrived,
+    PayloadLost,
+    PayloadOffered,
+    PlanLoaded,
+    Publish,
+    RoutesChanged,
+    ShardFinished,
+    StandingWanted,
+    Started,
+    Woke,
+)
+from protocols.record import Presence, Signer, Verifier
+from protocols.types import HOUR, Instant, NodeId
+
+PRESENCE_TTL_NS = 24 * HOUR
+OWN_PORTS = ("job", "blob", "ping", "report")
+"""Payload ports that machines of the node itself listen on; the rest is for applications."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Who a node is. `site` is its satellite or ground station in the plan, "" for none."""
+
+    node: NodeId
+    name: str
+    site: str = ""
+    work: WorkPolicy = field(default_factory=lambda: WorkPolicy(slots=1))
+
+
+class Node:
+    """One satellite's mind. It never waits, reads no clock and opens no socket."""
+
+    def __init__(self, config: NodeConfig, rng: Random, signer: Signer, verifier: Verifier) -> None:
+        self.config = config
+        me = config.node
+        self.router = Router(me)
+        self.neighbours = Neighbours(me, config.name, self.router)
+        self.forwarder = Forwarder(me, self.router, self.neighbours)
+        self.gossip = Gossip(me, rng, signer, verifier)
+        self.blobs = Blobs(me, self.router)
+        self.scheduler = Scheduler(me, self.router, config.work)
+        self._machines: tuple[Machine, ...] = (
+            self.router,
+            self.neighbours,
+            self.forwarder,
+            self.gossip,
+            self.blobs,
+            self.scheduler,
+        )
+        self._subscribers = self._table(Echo())
+
+    def _table(self, echo: Machine) -> dict[type, tuple[Machine, ...]]:
+        """Who hears what, in order: the router first, so that the others ask it afterwards."""
+        router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
+        gossip, blobs, scheduler = self.gossip, self.blobs, self.scheduler
+        return {
+            Started: (gossip, blobs, neighbours, scheduler),
+            LinkUp: (neighbours,),
+            LinkDown: (neighbours,),
+            LinkFailed: (neighbours,),
+            FrameReceived: (neighbours,),
+            StandingWanted: (neighbours,),
+            PlanLoaded: (router, neighbours),
+            LinkReady: (router, forwarder, gossip),
+            LinkLost: (router, forwarder, gossip),
+            MessageReceived: (forwarder, gossip),
+            Publish: (gossip,),
+            Learnt: (router, neighbours, scheduler),
+            RoutesChanged: (forwarder,),
+            PayloadOffered: (forwarder,),
+            PayloadArrived: (forwarder, blobs, scheduler, echo),
+            PayloadLost: (scheduler,),
+            JobSubmitted: (scheduler,),
+            JobCancelled: (scheduler,),
+            ShardFinished: (blobs, scheduler),
+            BlobStored: (blobs, scheduler),
+            BlobRejected: (blobs,),
+            BlobWanted: (blobs,),
+            BlobUnwanted: (blobs,),
+            BlobFailed: (scheduler,),
+        }
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """Take one event; return what the driver must do, in order."""
+        if isinstance(event, Woke):
+            return self._wake(now)
+        effects = self._deliver(event, now)
+        if isinstance(event, Started):
+            presence = Presence(self.config.name, self.config.site, event.addresses)
+            effects += self._deliver(Publish(presence, PRESENCE_TTL_NS), now)
+        return effects
+
+    def next_deadline(self) -> Instant | None:
+        times = [machine.next_deadline() for machine in self._machines]
+        return min((at for at in times if at is not None), default=None)
+
+    def _wake(self, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for machine in self._machines:
+            at = machine.next_deadline()
+            if at is not None and at <= now:
+                effects += self._join(machine.handle(Woke(), now), now)
+        return effects
+
+    def _deliver(self, event: Event, now: Instant) -> list[Effect]:
+        """An event to its subscribers, and the signals they send each other in turn."""
+        joined: list[Effect] = []
+        for machine in self._subscribers[type(event)]:
+            joined += self._join(machine.handle(event, now), now)
+        return joined
+
+    def _join(self, effects: list[Effect], now: Instant) -> list[Effect]:
+        """Effects in order, each signal replaced by what it led to; unheard ones go out."""
+        joined: list[Effect] = []
+        waiting = deque(effects)
+        while waiting:
+            effect = waiting.popleft()
+            if type(effect) not in self._subscribers:
+                joined.append(effect)
+                continue
+            if isinstance(effect, PayloadArrived) and effect.port not in OWN_PORTS:
+                joined.append(effect)
+                continue
+            if isinstance(effect, PayloadLost):
+                joined.append(effect)
+            signal: Event = effect  # type: ignore[assignment]
+            joined += self._deliver(signal, now)
+        return joined

@@ -1,0 +1,30 @@
+"""Which way, and when: routes over the contact plan."""
+
+from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
+from meshd.router.offline import (
+    Leg,
+    LinkAnswer,
+    RouteAnswer,
+    plan_links,
+    plan_route,
+    route_answer,
+)
+from meshd.router.overlay import Overlay
+from meshd.router.snapshot import Route, snapshot_graph, snapshot_route, valid_until
+
+__all__ = [
+    "ArrivalTree",
+    "Hop",
+    "Leg",
+    "LinkAnswer",
+    "Overlay",
+    "Route",
+    "RouteAnswer",
+    "earliest_arrival",
+    "plan_links",
+    "plan_route",
+    "route_answer",
+    "snapshot_graph",
+    "snapshot_route",
+    "valid_until",
+]

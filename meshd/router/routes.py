@@ -1,0 +1,303 @@
+"""Router: which way, and when. The plan, corrected by what this node and the others have met."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
+from meshd.router.overlay import Overlay
+
+from meshd.seam import (
+    Effect,
+    Event,
+    Learnt,
+    LinkLost,
+    LinkReady,
+    PlanLoaded,
+    Publish,
+    RoutesChanged,
+    Started,
+    Woke,
+)
+from meshd.topology.plan import ContactPlan
+from protocols.bounds import STANDING_MAX
+from protocols.record import LinkState, Presence, Standing
+from protocols.types import HOUR, SECOND, Duration, Instant, NodeId
+
+TREE_TICK_NS = SECOND
+"""A tree serves departures for this long: light times move by at most 50 us in it."""
+
+TREES_MAX = 64
+LINK_STATE_TTL_NS = 24 * HOUR
+
+DeadLinks = tuple[tuple[NodeId, NodeId], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """Hand the packet to `node`, not before `depart`; it reaches its destination at `arrive`."""
+
+    node: NodeId
+    depart: Instant
+    arrive: Instant
+    hop_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    node: NodeId
+    depart: Instant
+    arrive: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The best way from one node to another for a departure at `at`."""
+
+    at: Instant
+    source: NodeId
+    legs: tuple[Leg, ...]
+
+    @property
+    def arrive(self) -> Instant:
+        return self.legs[-1].arrive if self.legs else self.at
+
+    @property
+    def path(self) -> tuple[NodeId, ...]:
+        return (self.source, *(leg.node for leg in self.legs))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node that has told its name, site and addresses."""
+
+    node: NodeId
+    presence: Presence
+    issued_at: Instant
+
+
+class Router:
+    """Knows the plan, who lives where, and the links that differ from the plan."""
+
+    def __init__(self, me: NodeId) -> None:
+        self._me = me
+        self.plan: ContactPlan | None = None
+        self.members: dict[NodeId, Member] = {}
+        self._states: dict[NodeId, LinkState] = {}
+        self._standing: dict[NodeId, Duration] = {}
+        self._down: dict[NodeId, Instant] = {}
+        self._vertex: dict[NodeId, int] = {}
+        self._node: dict[int, NodeId] = {}
+        self._sites: dict[str, int] = {}
+        self._overlay = Overlay()
+        self._trees: OrderedDict[tuple[int, Instant, DeadLinks], ArrivalTree] = OrderedDict()
+        self._bind()
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        match event:
+            case PlanLoaded(plan=plan):
+                self.plan = plan
+                self._sites = {name: site for site, name in enumerate(plan.names)}
+            case Learnt(author=author, body=Presence() as presence):
+                known = self.members.get(author)
+                self.members[author] = Member(author, presence, event.issued_at)
+                if known is not None and known.presence == presence:
+                    return []
+            case Learnt(author=author, body=LinkState() as state):
+                if self._states.get(author) == state:
+                    return []
+                self._states[author] = state
+            case LinkReady() | LinkLost():
+                return self._link_changed(event, now)
+            case Woke():
+                return self._forget_ended(now)
+            case _:
+                assert isinstance(event, Started | Learnt)
+                return []
+        return self._changed()
+
+    def next_deadline(self) -> Instant | None:
+        return min(self._down.values(), default=None)
+
+    def _link_changed(self, event: LinkReady | LinkLost, now: Instant) -> list[Effect]:
+        before = (dict(self._standing), dict(self._down))
+        node = event.node
+        match event:
+            case LinkReady(planned=planned, delay_ns=delay):
+                self._down.pop(node, None)
+                if not planned:
+                    self._standing[node] = delay
+            case LinkLost(expected=expected):
+                self._standing.pop(node, None)
+                end = self.contact_end(node, now)
+                if not expected and end is not None:
+                    self._down[node] = end
+        if before == (self._standing, self._down):
+            return []
+        return [self._publish(), *self._changed()]
+
+    def _forget_ended(self, now: Instant) -> list[Effect]:
+        ended = [node for node, until in self._down.items() if until <= now]
+        if not ended:
+            return []
+        for node in ended:
+            del self._down[node]
+        return [self._publish(), *self._changed()]
+
+    def _publish(self) -> Publish:
+        standing = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))[:STANDING_MAX]
+        down = tuple(sorted(self._down))[:STANDING_MAX]
+        return Publish(LinkState(standing, down), LINK_STATE_TTL_NS)
+
+    def _changed(self) -> list[Effect]:
+        self._trees.clear()
+        self._bind()
+        return [RoutesChanged()]
+
+    def _bind(self) -> None:
+        """Give every known node a vertex: its site's index, or one past the plan's sites."""
+        sites = self.plan.n_sites if self.plan else 0
+        holders: dict[int, Member] = {}
+        for member in sorted(self.members.values(), key=lambda m: (m.issued_at, m.node)):
+            site = self._site_index(member.presence.site)
+            if site is not None:
+                holders[site] = member  # the newest statement holds the site
+        self._node = {site: member.node for site, member in holders.items()}
+        self._vertex = {node: site for site, node in self._node.items()}
+        named = sorted({self._me, *self.members, *self._standing, *self._standing_peers()})
+        for node in named:
+            if node not in self._vertex:
+                vertex = sites + len(self._vertex) - len(holders)
+                self._vertex[node] = vertex
+                self._node[vertex] = node
+        self._overlay = Overlay(
+            absent=frozenset(site for site in range(sites) if site not in holders),
+            dead=frozenset(self._dead_pairs()),
+            standing=self._standing_edges(),
+        )
+
+    def _standing_peers(self) -> list[NodeId]:
+        return [edge.peer for state in self._states.values() for edge in state.standing]
+
+    def _dead_pairs(self) -> list[tuple[int, int]]:
+        states: dict[NodeId, tuple[NodeId, ...]] = {n: s.down for n, s in self._states.items()}
+        states[self._me] = tuple(self._down)
+        return self._pairs([(node, peer) for node, downs in states.items() for peer in downs])
+
+    def _pairs(self, links: list[tuple[NodeId, NodeId]]) -> list[tuple[int, int]]:
+        vertices = [(self._vertex.get(a), self._vertex.get(b)) for a, b in links]
+        return [(min(a, b), max(a, b)) for a, b in vertices if a is not None and b is not None]
+
+    def _standing_edges(self) -> Mapping[int, tuple[tuple[int, Duration], ...]]:
+        edges = {node: state.standing for node, state in self._states.items()}
+        edges[self._me] = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))
+        return {
+            self._vertex[node]: tuple((self._vertex[e.peer], e.delay_ns) for e in standing)
+            for node, standing in sorted(edges.items())
+            if standing and node in self._vertex
+        }
+
+    def _site_index(self, site: str) -> int | None:
+        return self._sites.get(site) if site else None
+
+    # --- what others ask ------------------------------------------------------------------------
+
+    def site(self, node: NodeId) -> int | None:
+        """The node's site in the plan, or None for a node without an orbit."""
+        vertex = self._vertex.get(node)
+        return vertex if vertex is not None and self.plan and vertex < self.plan.n_sites else None
+
+    def contact_end(self, node: NodeId, now: Instant) -> Instant | None:
+        """When the contact with a neighbour that is open now ends; None outside any contact."""
+        a, b = self.site(self._me), self.site(node)
+        if self.plan is None or a is None or b is None:
+            return None
+        contact = self.plan.open_contact(a, b, now)
+        return contact.finish if contact else None
+
+    def node_at(self, site: int) -> NodeId | None:
+        """The node that lives at a site of the plan."""
+        return self._node.get(site)
+
+    @property
+    def down(self) -> tuple[NodeId, ...]:
+        """Neighbours that the plan promises and that are not there."""
+        return tuple(sorted(self._down))
+
+    def name_of(self, node: NodeId) -> str:
+        member = self.members.get(node)
+        return member.presence.name if member else node
+
+    def next_hop(self, destination: NodeId, now: Instant, dead: DeadLinks = ()) -> NextHop | None:
+        """First step of the earliest arrival from here, or None when the plan holds no way."""
+        vertex = self._vertex.get(destination)
+        if vertex is None:
+            return None
+        tree = self._tree(self._me, now, dead)
+        hop = tree.first_hop(vertex)
+        if hop is not None and hop.depart < now and not self._still_open(hop, now):
+            tree = self._fresh_tree(self._me, now, dead)
+            hop = tree.first_hop(vertex)
+        arrive = tree.arrival(vertex)
+        if hop is None or arrive is None:
+            return None
+        late = max(0, now - hop.depart)
+        return NextHop(
+            self._node[hop.node], hop.depart + late, arrive + late, hop.arrive - hop.depart
+        )
+
+    def _still_open(self, hop: Hop, now: Instant) -> bool:
+        """Whether a cached first step, counted from earlier in the tick, can still be taken."""
+        if hop.standing:
+            return True
+        here = self._vertex[self._me]
+        return self.plan is not None and self.plan.open_contact(here, hop.node, now) is not None
+
+    def predict(self, source: NodeId, destination: NodeId, at: Instant) -> Prediction | None:
+        """The earliest arrival between any two known nodes for a departure at `at`."""
+        a, b = self._vertex.get(source), self._vertex.get(destination)
+        if a is None or b is None:
+            return None
+        tree = earliest_arrival(self.plan, a, at, self._overlay, target=b)
+        if tree.arrival(b) is None:
+            return None
+        legs = tuple(Leg(self._node[h.node], h.depart, h.arrive) for h in tree.path(b))
+        return Prediction(at, source, legs)
+
+    def round_trip(self, destination: NodeId, at: Instant) -> tuple[Prediction, Prediction] | None:
+        """There and back again: the return leaves the instant the outbound arrives."""
+        there = self.predict(self._me, destination, at)
+        if there is None:
+            return None
+        back = self.predict(destination, self._me, there.arrive)
+        return (there, back) if back is not None else None
+
+    def delays_from(self, node: NodeId, now: Instant) -> dict[NodeId, Duration]:
+        """Nanoseconds to every node reachable from `node`, waits included."""
+        if node not in self._vertex:
+            return {}
+        tree = self._tree(node, now, ())
+        found = ((other, tree.arrival(v)) for other, v in self._vertex.items())
+        return {other: arrive - now for other, arrive in found if arrive is not None}
+
+    def _tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
+        tick = now - now % TREE_TICK_NS
+        key = (self._vertex.get(root, -1), tick, dead)
+        tree = self._trees.get(key)
+        if tree is None:
+            tree = self._fresh_tree(root, now, dead)
+            self._trees[key] = tree
+            if len(self._trees) > TREES_MAX:
+                self._trees.popitem(last=False)
+        return tree
+
+    def _fresh_tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
+        overlay = self._overlay
+        if dead:
+            met = frozenset(self._pairs(list(dead)))
+            overlay = Overlay(overlay.absent, overlay.dead | met, overlay.standing)
+        return earliest_arrival(self.plan, self._vertex[root], now, overlay)

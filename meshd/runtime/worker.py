@@ -1,0 +1,107 @@
+"""One worker process: `python -P -m meshd.runtime.worker`, started and killed by the pool.
+
+It reads assignments from stdin and answers each with one ShardFinished on stdout, both msgpack
+behind a length of four bytes, most significant first. An assignment is the RunShard and three
+paths: model, input ("" where there is none) and the file to write the output to. The first
+answer, code "ready", says that the libraries are loaded. Wall-clock time is the pool's business.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import msgspec
+
+from meshd.runtime import command, limits
+from meshd.runtime.onnx import Models
+from meshd.seam import RunShard, ShardFinished
+from protocols.errors import MeshError
+
+Assignment: TypeAlias = tuple[RunShard, str, str, str]
+MESSAGE_CHARS_MAX = 1000
+_LENGTH = struct.Struct(">I")
+
+
+class Worker:
+    """Does one assignment at a time; keeps the models it has met warm."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.models = Models()
+
+    def work(self, assignment: Assignment) -> ShardFinished:
+        """Run it and say how it went; what is raised past here is a crash."""
+        shard, model, source, target = assignment
+        begun = time.perf_counter_ns()
+        code, message, size = "ok", "", 0
+        try:
+            if shard.kind == "onnx":
+                self._infer(shard, model, source, target)
+            else:
+                self._command(shard, source, target)
+            size = Path(target).stat().st_size
+        except MeshError as error:
+            code, message = error.code, error.message[-MESSAGE_CHARS_MAX:]
+        except OSError as error:  # the disk: inputs that are no input are MeshErrors
+            code, message = "store-failed", f"a worker cannot read or write: {error}"
+        except MemoryError:
+            code, message = limits.out_of_memory(shard.memory_bytes)
+        wall_ns = time.perf_counter_ns() - begun
+        return ShardFinished(shard.run, code, message, output_bytes=size, wall_ns=wall_ns)
+
+    def _infer(self, shard: RunShard, model: str, source: str, target: str) -> None:
+        if shard.model is None or not source:
+            raise MeshError("bad-input", "an onnx shard needs a model and an input")
+        with limits.memory(shard.memory_bytes):
+            outputs = self.models.run(shard.model, Path(model), Path(source))
+            outputs.write(Path(target), shard.output_bytes_max)
+
+    def _command(self, shard: RunShard, source: str, target: str) -> None:
+        folder = self.scratch / "run"
+        folder.mkdir(mode=0o700)
+        try:
+            command.run(shard, source, Path(target), folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    limits.settle()
+    # Libraries that print must not corrupt the pipe: it moves away from descriptor 1.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    worker = Worker(Path.cwd())
+    assignments: queue.SimpleQueue[Assignment] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, assignments), daemon=True).start()
+    _answer(answers, ShardFinished("", "ready"))
+    while True:
+        _answer(answers, worker.work(assignments.get()))
+
+
+def _answer(stream: BinaryIO, finished: ShardFinished) -> None:
+    data = msgspec.msgpack.encode(finished)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def _listen(stream: BinaryIO, assignments: queue.SimpleQueue[Assignment]) -> None:
+    """Read assignments. At the end the daemon is gone: so go, at once, with every descendant."""
+    decoder = msgspec.msgpack.Decoder(Assignment)
+    while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
+        (length,) = _LENGTH.unpack(head)
+        assignments.put(decoder.decode(stream.read(length)))
+    command.kill_descendants()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

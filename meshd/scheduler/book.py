@@ -1,0 +1,328 @@
+"""Book: the jobs this daemon accepted. It places their shards, watches leases, settles results."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from meshd.router.routes import Router
+from meshd.scheduler.ledger import Job, Ledger
+from meshd.scheduler.load import Loads
+from meshd.scheduler.mail import Mail
+from meshd.scheduler.placement import place
+from meshd.scheduler.states import JobRow, JobView, Phase, Status, specs
+from meshd.seam import (
+    BlobFailed,
+    BlobUnwanted,
+    BlobWanted,
+    Effect,
+    JobSubmitted,
+    Note,
+    PayloadLost,
+    ReportJob,
+)
+from protocols.job import (
+    Accept,
+    Decline,
+    Finished,
+    Leased,
+    Offer,
+    Ready,
+    Release,
+    Renew,
+    Stored,
+    Unfetched,
+)
+from protocols.types import SECOND, Duration, Instant, JobId, NodeId
+
+JOBS_MAX = 1_024
+
+LEASE_NS = 6 * SECOND
+"""Beyond the trip: how long a holder may be silent. It renews three times as often."""
+
+OFFER_NS = 6 * SECOND
+DELIVERY_NS = 20 * SECOND
+LOOK_AGAIN_NS = SECOND
+
+FAILURES_MAX = 3
+"""A shard that fails this often, on whatever nodes, fails its job."""
+
+DELIVERIES_MAX = 3
+
+Word: TypeAlias = Accept | Decline | Finished | Stored | Unfetched
+"""What a holder or a sink says of one shard."""
+
+
+class Book:
+    """Every promise is persisted before it is made; every shard fails and moves alone."""
+
+    def __init__(self, me: NodeId, router: Router, loads: Loads) -> None:
+        self._me = me
+        self._router = router
+        self._loads = loads
+        self._mail = Mail(me, "j")
+        self._ledger = Ledger(me)
+
+    def view(self) -> tuple[JobView, ...]:
+        return tuple(job.view() for job in self._ledger.jobs.values())
+
+    def find(self, name: JobId) -> JobView | None:
+        job = self._ledger.jobs.get(name)
+        return job.view() if job else None
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def restore(self, rows: tuple[tuple[str, bytes], ...], now: Instant) -> list[Effect]:
+        """Take up again what the store remembers."""
+        effects: list[Effect] = []
+        for job in self._ledger.restore(rows):
+            if job.running:
+                job.place_at = now
+                effects += [*self._pin(job), ReportJob(job.name, "restored")]
+                effects += self._settle(job, now)
+        return effects
+
+    def submit(self, event: JobSubmitted, now: Instant) -> list[Effect]:
+        if event.job in self._ledger.jobs:
+            return [ReportJob(event.job, "refused", code="job-exists")]
+        if sum(job.running for job in self._ledger.jobs.values()) >= JOBS_MAX:
+            return [ReportJob(event.job, "refused", code="book-full")]
+        effects = self._ledger.forget_oldest()
+        job = self._ledger.add(event.job, JobRow(specs.decode(event.spec), now))
+        effects += [self._ledger.keep_job(job), ReportJob(job.name, "accepted")]
+        return [*effects, *self._pin(job), *self._place(job, now)]
+
+    def cancel(self, name: JobId, now: Instant) -> list[Effect]:
+        job = self._ledger.jobs.get(name)
+        if job is None or not job.running:
+            return []
+        return self._end(job, Status.CANCELLED, "cancelled", now)
+
+    def renewed(self, source: NodeId, renew: Renew, now: Instant) -> list[Effect]:
+        for lease in renew.leases:
+            job = self._ledger.jobs.get(lease.job)
+            if job is None or self._refusal(job, source, lease):
+                continue
+            if job.shards[lease.shard].phase is Phase.HELD:
+                job.watches[lease.shard].until = now + self._lease_ns(source, now)
+        return []
+
+    def hear(self, source: NodeId, word: Word, now: Instant) -> list[Effect]:
+        """A holder's or a sink's word on a shard. What is not its to say is refused with a code."""
+        job = self._ledger.jobs.get(word.job)
+        if job is None or not job.running:
+            return []
+        refusal = self._refusal(job, source, word)
+        if refusal:
+            return [Note(refusal, {"job": word.job, "shard": word.shard, "node": source})]
+        match word:
+            case Accept():
+                return self._held(job, word.shard, source, now)
+            case Decline(shard=shard, code=code):
+                job.watches[shard].declined += (source,)
+                return self._again(job, shard, code, now)
+            case Finished():
+                return self._finished(job, word, now)
+            case Stored():
+                return self._delivered(job, word, now)
+            case Unfetched(shard=shard, code=code):
+                if job.shards[shard].phase is not Phase.FINISHED:
+                    return []
+                return self._again(job, shard, code, now)
+
+    def lost(self, lost: PayloadLost, now: Instant) -> list[Effect]:
+        """An offer that cannot arrive: give the shard to another at once."""
+        for job in self._ledger.jobs.values():
+            shard = job.offers.pop(lost.packet, None)
+            if shard is None:
+                continue
+            row = job.shards[shard]
+            if row.phase is Phase.OFFERED and row.holder == lost.destination:
+                self._loads.distrust(lost.destination, now)
+                return self._again(job, shard, lost.code, now)
+        return []
+
+    def blob_failed(self, failed: BlobFailed, now: Instant) -> list[Effect]:
+        """A job whose own files are not in this daemon's store cannot run."""
+        effects: list[Effect] = []
+        for job in list(self._ledger.jobs.values()):
+            if job.running and failed.code == "blob-missing" and failed.cid in job.blobs:
+                effects += self._end(job, Status.FAILED, failed.code, now)
+        return effects
+
+    def wake(self, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for job in [job for job in self._ledger.jobs.values() if job.running]:
+            if job.deadline <= now:
+                effects += self._end(job, Status.FAILED, "deadline", now)
+                continue
+            for shard, _ in job.watched():
+                if job.watches[shard].until <= now:
+                    effects += self._late(job, shard, now)
+            if job.place_at is not None and job.place_at <= now:
+                effects += self._place(job, now)
+        return effects
+
+    def next_deadline(self) -> Instant | None:
+        jobs = self._ledger.jobs.values()
+        return min((job.next_deadline() for job in jobs if job.running), default=None)
+
+    # --- one job --------------------------------------------------------------------------------
+
+    def _pin(self, job: Job) -> list[Effect]:
+        lifetime = round(job.row.spec.deadline_s * SECOND)
+        return [BlobWanted(cid, self._me, lifetime) for cid in job.blobs]
+
+    def _end(self, job: Job, status: Status, code: str, now: Instant) -> list[Effect]:
+        job.row = msgspec.structs.replace(job.row, status=status, code=code, ended_at=now)
+        effects: list[Effect] = [self._ledger.keep_job(job)]
+        effects.append(ReportJob(job.name, status.value, code=code))
+        for shard, _ in job.watched():
+            effects += self._release(job, shard, code, now)
+        return effects + [BlobUnwanted(cid) for cid in job.blobs]
+
+    def _settle(self, job: Job, now: Instant) -> list[Effect]:
+        if all(row.phase is Phase.DELIVERED for row in job.shards):
+            return self._end(job, Status.COMPLETED, "", now)
+        return []
+
+    def _place(self, job: Job, now: Instant) -> list[Effect]:
+        """Offer every waiting shard to where it would finish first."""
+        waiting = [i for i, row in enumerate(job.shards) if row.phase is Phase.WAITING]
+        job.place_at = None
+        if not waiting:
+            return []
+        estimate = round(job.row.spec.estimate_s * SECOND)
+        candidates = self._loads.candidates(job.row.spec.kind, job.sink, now)
+        declined = {i: job.watches[i].declined for i in waiting if job.watches[i].declined}
+        placed = place(waiting, estimate, candidates, declined)
+        effects = self._starve(job, waiting, now) if len(placed) < len(waiting) else []
+        job.starved = len(placed) < len(waiting)
+        offers: list[Effect] = []
+        for shard, node in placed:
+            row = job.shards[shard]
+            job.shards[shard] = row.to(Phase.OFFERED, epoch=row.epoch + 1, holder=node)
+            job.watches[shard].until = now + 2 * self._trip(node, now) + OFFER_NS
+            self._loads.sent(node, estimate, now)
+            effects.append(self._ledger.keep_shard(job, shard))
+            offers += self._offer(job, shard, node, now)
+        return effects + offers
+
+    def _starve(self, job: Job, waiting: list[int], now: Instant) -> list[Effect]:
+        """Not enough candidates: look again soon, and ask those who declined again."""
+        job.place_at = now + LOOK_AGAIN_NS
+        for index in waiting:
+            job.watches[index].declined = ()
+        return [] if job.starved else [ReportJob(job.name, "starved", code="no-candidates")]
+
+    # --- one shard ------------------------------------------------------------------------------
+
+    def _offer(self, job: Job, shard: int, node: NodeId, now: Instant) -> list[Effect]:
+        spec = job.row.spec
+        offer = Offer(
+            job=job.name,
+            shard=shard,
+            epoch=job.shards[shard].epoch,
+            kind=spec.kind,
+            model=spec.model,
+            input=spec.shards[shard].input,
+            command=spec.shards[shard].command,
+            limits=spec.limits,
+            estimate_ns=round(spec.estimate_s * SECOND),
+            lease_ns=LEASE_NS,
+        )
+        sent = self._mail.send(node, offer, now)
+        job.offered(sent.packet, shard)
+        return [sent, ReportJob(job.name, "offered", shard, node)]
+
+    def _held(self, job: Job, shard: int, node: NodeId, now: Instant) -> list[Effect]:
+        if job.shards[shard].phase is not Phase.OFFERED:
+            return []
+        job.shards[shard] = job.shards[shard].to(Phase.HELD)
+        job.watches[shard].until = now + self._lease_ns(node, now)
+        return [ReportJob(job.name, "held", shard, node)]
+
+    def _finished(self, job: Job, word: Finished, now: Instant) -> list[Effect]:
+        shard, row = word.shard, job.shards[word.shard]
+        if row.phase not in (Phase.OFFERED, Phase.HELD):
+            return []
+        if word.code == "ok" and word.output is not None:
+            job.shards[shard] = row.to(
+                Phase.FINISHED, output=word.output, wall_ns=word.wall_ns, code="", message=""
+            )
+            report = ReportJob(job.name, "finished", shard, row.holder)
+            return [report, *self._ready(job, shard, now)]
+        failures = row.failures + 1
+        job.shards[shard] = msgspec.structs.replace(
+            row, failures=failures, code=word.code, message=word.message
+        )
+        if failures < FAILURES_MAX:
+            return self._again(job, shard, word.code, now)
+        kept = self._ledger.keep_shard(job, shard)
+        return [kept, *self._end(job, Status.FAILED, word.code, now)]
+
+    def _ready(self, job: Job, shard: int, now: Instant) -> list[Effect]:
+        row, watch = job.shards[shard], job.watches[shard]
+        assert row.output is not None and row.holder is not None
+        watch.until = now + 2 * self._trip(job.sink, now) + DELIVERY_NS
+        watch.deliveries += 1
+        name, count = job.row.spec.name, len(job.shards)
+        ready = Ready(job.name, shard, row.epoch, name, count, row.output, row.holder)
+        return [self._mail.send(job.sink, ready, now)]
+
+    def _delivered(self, job: Job, word: Stored, now: Instant) -> list[Effect]:
+        shard, row = word.shard, job.shards[word.shard]
+        if row.phase is not Phase.FINISHED or row.output != word.output:
+            return []
+        job.shards[shard] = row.to(Phase.DELIVERED)
+        return [
+            self._ledger.keep_shard(job, shard),
+            ReportJob(job.name, "delivered", shard, row.holder),
+            *self._release(job, shard, "delivered", now),
+            *self._settle(job, now),
+        ]
+
+    def _again(self, job: Job, shard: int, code: str, now: Instant) -> list[Effect]:
+        """The shard is nobody's again: place it anew, it alone, under a later epoch."""
+        row = job.shards[shard]
+        effects = self._release(job, shard, code, now)
+        replaced = row.replaced + (row.phase is not Phase.OFFERED)
+        job.shards[shard] = row.to(Phase.WAITING, holder=None, output=None, replaced=replaced)
+        job.watches[shard].deliveries = 0
+        report = ReportJob(job.name, "replaced", shard, row.holder, code)
+        return [*effects, report, *self._place(job, now)]
+
+    def _late(self, job: Job, shard: int, now: Instant) -> list[Effect]:
+        row = job.shards[shard]
+        if row.phase is Phase.FINISHED and job.watches[shard].deliveries < DELIVERIES_MAX:
+            return self._ready(job, shard, now)
+        if row.holder is not None and row.phase is not Phase.FINISHED:
+            self._loads.distrust(row.holder, now)
+        return self._again(job, shard, "lease-expired", now)
+
+    def _release(self, job: Job, shard: int, code: str, now: Instant) -> list[Effect]:
+        row = job.shards[shard]
+        if row.holder is None:
+            return []
+        release = Release(job.name, shard, row.epoch, code)
+        return [self._mail.send(row.holder, release, now)]
+
+    # --- small things ---------------------------------------------------------------------------
+
+    @staticmethod
+    def _refusal(job: Job, source: NodeId, word: Word | Leased) -> str:
+        """Why `source` may not say this of the shard now; empty when it may."""
+        if word.shard >= len(job.shards):
+            return "unknown-shard"
+        row = job.shards[word.shard]
+        if word.epoch != row.epoch:
+            return "stale-epoch"
+        speaker = job.sink if isinstance(word, Stored | Unfetched) else row.holder
+        return "" if source == speaker else "not-the-holder"
+
+    def _trip(self, node: NodeId, now: Instant) -> Duration:
+        return self._router.delays_from(self._me, now).get(node, 0)
+
+    def _lease_ns(self, node: NodeId, now: Instant) -> Duration:
+        return LEASE_NS + 2 * self._trip(node, now)

@@ -1,0 +1,241 @@
+"""Holder: the shards this node has taken on: fetch, queue, run, renew, hand over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from meshd.scheduler.mail import Mail
+from meshd.seam import (
+    BlobUnwanted,
+    BlobWanted,
+    Effect,
+    Publish,
+    RunShard,
+    ShardFinished,
+    StopShard,
+)
+from protocols.bounds import SHARDS_RENEWED_MAX
+from protocols.job import Accept, Decline, Finished, Leased, Offer, Release, Renew
+from protocols.record import Beacon
+from protocols.types import MILLISECOND, SECOND, Cid, Instant, JobId, NodeId
+
+QUEUE_MAX = 64
+FETCH_NS = 60 * SECOND
+RENEWALS_A_LEASE = 3
+KEEP_NS = 600 * SECOND
+"""A finished shard that nobody releases is kept this long."""
+
+BEACON_PERIOD_NS = 10 * SECOND
+BEACON_GAP_NS = 200 * MILLISECOND
+BEACON_TTL_NS = 30 * SECOND
+MEGABYTE = 1 << 20
+
+Lease = tuple[JobId, int, int]
+"""(job, shard, epoch)."""
+
+
+class Stage(StrEnum):
+    FETCHING = "fetching"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class Holding:
+    scheduler: NodeId
+    offer: Offer
+    stage: Stage
+    missing: tuple[Cid, ...]
+    since: Instant
+    finished: Finished | None = None
+
+    @property
+    def blobs(self) -> list[Cid]:
+        return [cid for cid in (self.offer.model, self.offer.input) if cid is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPolicy:
+    """What this node takes on, and from whom."""
+
+    slots: int
+    kinds: tuple[str, ...] = ("onnx",)
+    remote: bool = True
+    """Whether other nodes may send work here."""
+
+
+class Holder:
+    """Runs what it accepted, as many at once as it has slots, and says so in its beacon."""
+
+    def __init__(self, me: NodeId, policy: WorkPolicy) -> None:
+        self._me = me
+        self._policy = policy
+        self._mail = Mail(me, "h")
+        self._held: dict[Lease, Holding] = {}
+        self._renew_at: Instant | None = None
+        self._beacon_at: Instant = 0
+        self._beacon: Beacon | None = None
+        self._beaconed_at: Instant = 0
+
+    def view(self) -> tuple[tuple[Lease, Holding], ...]:
+        return tuple((lease, self._held[lease]) for lease in sorted(self._held))
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def offered(self, scheduler: NodeId, offer: Offer, now: Instant) -> list[Effect]:
+        lease = (offer.job, offer.shard, offer.epoch)
+        accept = self._mail.send(scheduler, Accept(*lease), now)
+        if lease in self._held:
+            return [accept]
+        code = self._refusal(scheduler, offer)
+        if code:
+            return [self._mail.send(scheduler, Decline(*lease, code), now)]
+        holding = Holding(scheduler, offer, Stage.FETCHING, (), now)
+        holding.missing = tuple(dict.fromkeys(holding.blobs))
+        self._held[lease] = holding
+        if self._renew_at is None:
+            self._renew_at = now + offer.lease_ns // RENEWALS_A_LEASE
+        wanted = [BlobWanted(cid, scheduler, FETCH_NS) for cid in holding.blobs]
+        return [accept, *wanted, *(self._start(now) if not holding.missing else [])]
+
+    def released(self, scheduler: NodeId, release: Release, now: Instant) -> list[Effect]:
+        lease = (release.job, release.shard, release.epoch)
+        holding = self._held.get(lease)
+        if holding is None or holding.scheduler != scheduler:
+            return []
+        return [*self._drop(lease), *self._start(now)]
+
+    def blob_stored(self, cid: Cid, now: Instant) -> list[Effect]:
+        for holding in self._held.values():
+            holding.missing = tuple(other for other in holding.missing if other != cid)
+        return self._start(now)
+
+    def blob_failed(self, cid: Cid, code: str, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        for lease, holding in self._held.items():
+            if holding.stage is Stage.FETCHING and cid in holding.missing:
+                effects += self._done(lease, ShardFinished(_run(lease), code, f"blob {cid}"), now)
+        return effects
+
+    def finished(self, event: ShardFinished, now: Instant) -> list[Effect]:
+        for lease, holding in self._held.items():
+            if _run(lease) == event.run and holding.stage is Stage.RUNNING:
+                return [*self._done(lease, event, now), *self._start(now)]
+        return [] if event.output is None else [BlobUnwanted(event.output)]
+
+    def wake(self, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        if self._renew_at is not None and self._renew_at <= now:
+            effects += self._renew(now)
+        for lease in [k for k, h in self._held.items() if self._forgotten(h, now)]:
+            effects += self._drop(lease)
+        return effects
+
+    def beacon(self, now: Instant) -> list[Effect]:
+        """Called after every event: publish when something changed, or it is time."""
+        current = self._current()
+        changed = current != self._beacon and now - self._beaconed_at >= BEACON_GAP_NS
+        if changed or self._beacon_at <= now:
+            self._beacon, self._beaconed_at = current, now
+            self._beacon_at = now - now % BEACON_PERIOD_NS + BEACON_PERIOD_NS
+            return [Publish(current, BEACON_TTL_NS)]
+        if current != self._beacon:
+            self._beacon_at = min(self._beacon_at, self._beaconed_at + BEACON_GAP_NS)
+        return []
+
+    def next_deadline(self) -> Instant:
+        return self._beacon_at if self._renew_at is None else min(self._beacon_at, self._renew_at)
+
+    # --- one shard ------------------------------------------------------------------------------
+
+    def _refusal(self, scheduler: NodeId, offer: Offer) -> str:
+        if not self._policy.remote and scheduler != self._me:
+            return "remote-not-allowed"
+        if offer.kind not in self._policy.kinds:
+            return "kind-not-allowed"
+        if self._policy.slots == 0:
+            return "no-slots"
+        busy = sum(holding.stage is not Stage.DONE for holding in self._held.values())
+        return "queue-full" if busy >= self._policy.slots + QUEUE_MAX else ""
+
+    def _start(self, now: Instant) -> list[Effect]:
+        """Start what is ready while there are slots, oldest first."""
+        effects: list[Effect] = []
+        running = sum(holding.stage is Stage.RUNNING for holding in self._held.values())
+        for lease, holding in self._held.items():
+            if holding.stage is Stage.FETCHING and not holding.missing:
+                holding.stage = Stage.QUEUED
+            if holding.stage is Stage.QUEUED and running < self._policy.slots:
+                holding.stage = Stage.RUNNING
+                holding.since = now
+                running += 1
+                effects.append(_run_shard(lease, holding.offer))
+        return effects
+
+    def _done(self, lease: Lease, event: ShardFinished, now: Instant) -> list[Effect]:
+        holding = self._held[lease]
+        holding.stage, holding.since = Stage.DONE, now
+        holding.finished = Finished(
+            *lease, event.code, event.message[:1024], event.output, event.output_bytes,
+            event.wall_ns,
+        )  # fmt: skip
+        return [self._mail.send(holding.scheduler, holding.finished, now)]
+
+    def _drop(self, lease: Lease) -> list[Effect]:
+        holding = self._held.pop(lease)
+        effects: list[Effect] = [BlobUnwanted(cid) for cid in holding.blobs]
+        if holding.stage is Stage.RUNNING:
+            effects.append(StopShard(_run(lease)))
+        if holding.finished is not None and holding.finished.output is not None:
+            effects.append(BlobUnwanted(holding.finished.output))
+        return effects
+
+    def _renew(self, now: Instant) -> list[Effect]:
+        """Tell every scheduler what is still held; say again what was finished and not released."""
+        self._renew_at = None
+        leases: dict[NodeId, list[Leased]] = {}
+        effects: list[Effect] = []
+        for lease, holding in self._held.items():
+            if holding.finished is None:
+                leases.setdefault(holding.scheduler, []).append(Leased(*lease))
+            else:
+                effects.append(self._mail.send(holding.scheduler, holding.finished, now))
+            at = now + holding.offer.lease_ns // RENEWALS_A_LEASE
+            self._renew_at = at if self._renew_at is None else min(self._renew_at, at)
+        for scheduler, held in sorted(leases.items()):
+            for i in range(0, len(held), SHARDS_RENEWED_MAX):
+                renew = Renew(tuple(held[i : i + SHARDS_RENEWED_MAX]))
+                effects.append(self._mail.send(scheduler, renew, now))
+        return effects
+
+    def _forgotten(self, holding: Holding, now: Instant) -> bool:
+        return holding.stage is Stage.DONE and holding.since + KEEP_NS <= now
+
+    def _current(self) -> Beacon:
+        slots = self._policy.slots
+        running = sum(h.stage is Stage.RUNNING for h in self._held.values())
+        queue = [h for h in self._held.values() if h.stage in (Stage.FETCHING, Stage.QUEUED)]
+        ahead = sum(holding.offer.estimate_ns for holding in queue)
+        ahead += sum(h.offer.estimate_ns for h in self._held.values() if h.stage is Stage.RUNNING)
+        wait = ahead // slots if slots and running + len(queue) >= slots else 0
+        return Beacon(slots, running, len(queue), wait, 1.0, self._policy.kinds)
+
+
+def _run(lease: Lease) -> str:
+    return f"{lease[0]}/{lease[1]}/{lease[2]}"
+
+
+def _run_shard(lease: Lease, offer: Offer) -> RunShard:
+    return RunShard(
+        run=_run(lease),
+        kind=offer.kind,
+        model=offer.model,
+        input=offer.input,
+        command=offer.command,
+        wall_ns=round(offer.limits.wall_s * SECOND),
+        memory_bytes=offer.limits.memory_mb * MEGABYTE,
+        output_bytes_max=offer.limits.output_mb * MEGABYTE,
+        estimate_ns=offer.estimate_ns,
+    )

@@ -1,0 +1,135 @@
+"""Ledger: the jobs a daemon accepted, in memory and as the rows that survive it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from meshd.scheduler.states import (
+    JOB_ROW,
+    SHARD_ROW,
+    JobRow,
+    JobView,
+    Phase,
+    ShardRow,
+    ShardView,
+    Status,
+    job_rows,
+    shard_rows,
+)
+from meshd.seam import Effect, Persist
+from protocols.types import SECOND, Cid, Instant, JobId, NodeId, PacketId
+
+ENDED_MAX = 1_024
+"""Ended jobs kept for those who ask; the oldest is forgotten first."""
+
+OFFERS_MAX = 65_536
+
+
+@dataclass(slots=True)
+class Watch:
+    """What a shard waits for, and until when; not persisted: a restart places anew."""
+
+    until: Instant = 0
+    declined: tuple[NodeId, ...] = ()
+    deliveries: int = 0
+
+
+@dataclass(slots=True)
+class Job:
+    name: JobId
+    row: JobRow
+    sink: NodeId
+    deadline: Instant
+    shards: list[ShardRow]
+    watches: list[Watch]
+    place_at: Instant | None = None
+    starved: bool = False
+    offers: dict[PacketId, int] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        return self.row.status is Status.RUNNING
+
+    @property
+    def blobs(self) -> list[Cid]:
+        """Every blob the job brings, as often as it is used."""
+        cids = [self.row.spec.model, *(shard.input for shard in self.row.spec.shards)]
+        return [cid for cid in cids if cid is not None]
+
+    def watched(self) -> list[tuple[int, ShardRow]]:
+        """Shards that somebody else is working on."""
+        idle = (Phase.WAITING, Phase.DELIVERED)
+        return [(index, row) for index, row in enumerate(self.shards) if row.phase not in idle]
+
+    def offered(self, packet: PacketId, shard: int) -> None:
+        self.offers[packet] = shard
+        if len(self.offers) > OFFERS_MAX:
+            del self.offers[next(iter(self.offers))]
+
+    def next_deadline(self) -> Instant:
+        times = [self.watches[index].until for index, _ in self.watched()]
+        placing = [] if self.place_at is None else [self.place_at]
+        return min([self.deadline, *times, *placing])
+
+    def view(self) -> JobView:
+        shards = tuple(ShardView(index, row) for index, row in enumerate(self.shards))
+        return JobView(self.name, self.row, self.sink, shards)
+
+
+class Ledger:
+    """One row a job, one a shard. What it returns as `Persist` must be on disk before it counts."""
+
+    def __init__(self, me: NodeId) -> None:
+        self._me = me
+        self.jobs: dict[JobId, Job] = {}
+
+    def add(self, name: JobId, row: JobRow) -> Job:
+        count = len(row.spec.shards)
+        job = Job(
+            name=name,
+            row=row,
+            sink=row.spec.sink or self._me,
+            deadline=row.submitted_at + round(row.spec.deadline_s * SECOND),
+            shards=[ShardRow() for _ in range(count)],
+            watches=[Watch() for _ in range(count)],
+        )
+        self.jobs[name] = job
+        return job
+
+    def restore(self, rows: tuple[tuple[str, bytes], ...]) -> list[Job]:
+        """Read the rows back. A shard that was under way is waiting again, its epoch kept."""
+        shards = {key: shard_rows.decode(v) for key, v in rows if key.startswith(SHARD_ROW)}
+        for key, value in rows:
+            if not key.startswith(JOB_ROW):
+                continue
+            name = JobId(key[len(JOB_ROW) :])
+            job = self.add(name, job_rows.decode(value))
+            for index in range(len(job.shards)):
+                row = shards.get(shard_key(name, index), ShardRow())
+                if row.phase is not Phase.DELIVERED:
+                    row = msgspec.structs.replace(row, phase=Phase.WAITING, holder=None)
+                job.shards[index] = row
+        return list(self.jobs.values())
+
+    def forget_oldest(self) -> list[Effect]:
+        """Make room among the ended jobs."""
+        ended = [job for job in self.jobs.values() if not job.running]
+        if len(ended) < ENDED_MAX:
+            return []
+        oldest = min(ended, key=lambda job: (job.row.ended_at, job.name))
+        del self.jobs[oldest.name]
+        keys = [shard_key(oldest.name, index) for index in range(len(oldest.shards))]
+        return [Persist(key, None) for key in (JOB_ROW + oldest.name, *keys)]
+
+    def keep_job(self, job: Job) -> Persist:
+        return Persist(JOB_ROW + job.name, msgspec.msgpack.encode(job.row))
+
+    def keep_shard(self, job: Job, shard: int) -> Persist:
+        data = msgspec.msgpack.encode(job.shards[shard])
+        return Persist(shard_key(job.name, shard), data)
+
+
+def shard_key(name: JobId, shard: int) -> str:
+    return f"{SHARD_ROW}{name}/{shard}"

@@ -1,0 +1,74 @@
+"""Loads: what every node says it can take on, and what this node has sent there since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from meshd.router.routes import Router
+from meshd.scheduler.placement import Candidate
+from protocols.record import Beacon
+from protocols.types import SECOND, Duration, Instant, NodeId
+
+BEACON_AGE_MAX_NS = 25 * SECOND
+"""Two beacons missed and a half: such a node gets no new work."""
+
+
+@dataclass(slots=True)
+class Load:
+    beacon: Beacon
+    issued_at: Instant
+    sent_ns: list[tuple[Instant, Duration]] = field(default_factory=list)
+    """(when, estimate) of what this node sent there after the beacon was issued."""
+
+
+class Loads:
+    """The newest beacon of every node."""
+
+    def __init__(self, me: NodeId, router: Router) -> None:
+        self._me = me
+        self._router = router
+        self._loads: dict[NodeId, Load] = {}
+        self._distrusted: dict[NodeId, Instant] = {}
+
+    def learn(self, author: NodeId, beacon: Beacon, issued_at: Instant) -> None:
+        known = self._loads.get(author)
+        since = [entry for entry in known.sent_ns if entry[0] > issued_at] if known else []
+        self._loads[author] = Load(beacon, issued_at, since)
+        if self._distrusted.get(author, issued_at) < issued_at:
+            del self._distrusted[author]
+
+    def sent(self, node: NodeId, estimate_ns: Duration, now: Instant) -> None:
+        """Remember work sent, until a beacon of that node has had time to count it."""
+        if node in self._loads:
+            self._loads[node].sent_ns.append((now, estimate_ns))
+
+    def distrust(self, node: NodeId, now: Instant) -> None:
+        """Give this node nothing until it beacons again: it did not answer."""
+        self._distrusted[node] = now
+
+    def view(self, now: Instant) -> dict[NodeId, tuple[Beacon, Instant]]:
+        """Beacons young enough to place work by, with their instants of issue."""
+        return {
+            node: (load.beacon, load.issued_at)
+            for node, load in sorted(self._loads.items())
+            if now - load.issued_at <= BEACON_AGE_MAX_NS
+        }
+
+    def candidates(self, kind: str, sink: NodeId, now: Instant) -> list[Candidate]:
+        """Every node that offers this kind of work and that routes reach, in order of NodeId.
+
+        The way back is taken as the way from the sink now: light takes either way equally long.
+        """
+        to = self._router.delays_from(self._me, now)
+        back = self._router.delays_from(sink, now)
+        found: list[Candidate] = []
+        for node, (beacon, _) in self.view(now).items():
+            if kind not in beacon.kinds or beacon.slots == 0 or node in self._distrusted:
+                continue
+            if node not in to or node not in back:
+                continue
+            sent = sum(estimate for _, estimate in self._loads[node].sent_ns)
+            wait = beacon.wait_ns + sent // beacon.slots
+            speed = max(beacon.speed, 1e-3)
+            found.append(Candidate(node, beacon.slots, wait, speed, to[node], back[node]))
+        return found

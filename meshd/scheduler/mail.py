@@ -1,0 +1,21 @@
+"""Mail: job messages as payloads, each in a packet of its own name."""
+
+from __future__ import annotations
+
+import protocols
+from meshd.seam import PayloadOffered
+from protocols.forward import PacketIds
+from protocols.job import JobMessage
+from protocols.types import SECOND, Instant, NodeId
+
+JOB_PORT = "job"
+MESSAGE_LIFETIME_NS = 30 * SECOND
+
+
+class Mail:
+    def __init__(self, me: NodeId, use: str) -> None:
+        self._ids = PacketIds(me, use)
+
+    def send(self, node: NodeId, message: JobMessage, now: Instant) -> PayloadOffered:
+        data = protocols.job.encode(message)
+        return PayloadOffered(self._ids.next(now), node, JOB_PORT, data, MESSAGE_LIFETIME_NS)

@@ -1,0 +1,97 @@
+"""Scheduler: one machine over the book, the holder and the sink of this node."""
+
+from __future__ import annotations
+
+import protocols
+from meshd.router.routes import Router
+from meshd.scheduler.book import Book
+from meshd.scheduler.holder import Holder, WorkPolicy
+from meshd.scheduler.load import Loads
+from meshd.scheduler.mail import JOB_PORT
+from meshd.scheduler.sink import Sink
+from meshd.seam import (
+    BlobFailed,
+    BlobStored,
+    Effect,
+    Event,
+    JobCancelled,
+    JobSubmitted,
+    Learnt,
+    Note,
+    PayloadArrived,
+    PayloadLost,
+    ShardFinished,
+    Started,
+    Woke,
+)
+from protocols.errors import ProtocolError
+from protocols.job import Offer, Ready, Release, Renew
+from protocols.record import Beacon
+from protocols.types import Instant, NodeId
+
+
+class Scheduler:
+    """Hands each job message to the part it concerns, and beacons what changed."""
+
+    def __init__(self, me: NodeId, router: Router, policy: WorkPolicy) -> None:
+        self._me = me
+        self.loads = Loads(me, router)
+        self.book = Book(me, router, self.loads)
+        self.holder = Holder(me, policy)
+        self.sink = Sink(me)
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        return [*self._handle(event, now), *self.holder.beacon(now)]
+
+    def next_deadline(self) -> Instant | None:
+        book = self.book.next_deadline()
+        return self.holder.next_deadline() if book is None else min(book, self._holder_deadline())
+
+    def _holder_deadline(self) -> Instant:
+        return self.holder.next_deadline()
+
+    def _handle(self, event: Event, now: Instant) -> list[Effect]:
+        match event:
+            case Learnt(author=author, body=body, issued_at=issued_at):
+                if isinstance(body, Beacon):
+                    self.loads.learn(author, body, issued_at)
+                return []
+            case PayloadArrived(port=port):
+                return self._hear(event, now) if port == JOB_PORT else []
+            case PayloadLost():
+                return self.book.lost(event, now)
+            case JobSubmitted():
+                return self.book.submit(event, now)
+            case JobCancelled(job=job):
+                return self.book.cancel(job, now)
+            case ShardFinished():
+                return self.holder.finished(event, now)
+            case BlobStored(cid=cid):
+                return [*self.holder.blob_stored(cid, now), *self.sink.blob_stored(cid, now)]
+            case BlobFailed(cid=cid, code=code):
+                held = self.holder.blob_failed(cid, code, now)
+                sunk = self.sink.blob_failed(cid, code, now)
+                return [*self.book.blob_failed(event, now), *held, *sunk]
+            case Started(rows=rows):
+                return [*self.sink.restore(rows, self._me), *self.book.restore(rows, now)]
+            case _:
+                assert isinstance(event, Woke)
+                return [*self.holder.wake(now), *self.book.wake(now)]
+
+    def _hear(self, arrived: PayloadArrived, now: Instant) -> list[Effect]:
+        source = arrived.source
+        try:
+            message = protocols.job.decode(arrived.payload)
+        except ProtocolError as error:
+            return [Note(error.code, {"node": source, "message": error.message})]
+        match message:
+            case Offer():
+                return self.holder.offered(source, message, now)
+            case Release():
+                return self.holder.released(source, message, now)
+            case Ready():
+                return self.sink.ready(source, message, now)
+            case Renew():
+                return self.book.renewed(source, message, now)
+            case _:
+                return self.book.hear(source, message, now)

@@ -1,0 +1,218 @@
+"""The contact plan: every predicted contact of a window, and the light time between sites.
+
+One plan is shared by all nodes of a process that were given the same sky, policy and window
+(compare `digest`). It never changes; new elements make a new plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from meshd.ephemeris.names import fold, not_found
+from meshd.ephemeris.propagate import Failure
+from meshd.ephemeris.sky import Kind
+from meshd.topology.trajectory import FloatArray, IntArray, Trajectory
+from protocols.types import Duration, Instant
+
+LightTime: TypeAlias = Callable[[int, int, Instant], Duration]
+
+
+class Contact(NamedTuple):
+    """One link's interval [begin, finish), seen from one end: `peer` is the site at the other."""
+
+    peer: int
+    begin: Instant
+    finish: Instant
+    rate_bps: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContactPlan:
+    """Contacts as columns sorted by (begin, a, b), a < b, over the window [start, end).
+
+    A contact that is under way at an edge of the window is cut there and not marked: `begin ==
+    start` may have begun before, `finish == end` may go on. `sites_failed` lists satellites that
+    could not be propagated and so have no contacts. Sites are indices into `names`.
+    """
+
+    sky_digest: str
+    policy_code: str
+    digest: str
+    names: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    start: Instant
+    end: Instant
+    a: np.ndarray[tuple[int], np.dtype[np.int32]]
+    b: np.ndarray[tuple[int], np.dtype[np.int32]]
+    begin: IntArray
+    finish: IntArray
+    rate_bps: FloatArray
+    trajectory: Trajectory | None
+    sites_failed: tuple[Failure, ...]
+    light_time_ns: LightTime = field(repr=False)
+    """(a, b, at) -> ns: distance between two sites at the instant of departure, over c.
+
+    The one light-time function: routers, links and simulators all call it. Raises ValueError
+    outside the trajectory, which goes a step (30 s) beyond the window.
+    """
+    _index: dict[str, int] = field(repr=False)
+    _by_site: tuple[tuple[Contact, ...], ...] = field(repr=False)
+    _by_pair: dict[tuple[int, int], tuple[Contact, ...]] = field(repr=False)
+    _changes: dict[int, tuple[Instant, ...]] = field(repr=False)
+
+    @property
+    def n_sites(self) -> int:
+        return len(self.names)
+
+    @property
+    def n_contacts(self) -> int:
+        return int(self.a.size)
+
+    def index_of(self, name: str) -> int:
+        """The site of this name, whatever its case; NotFound "unknown-site" offers the nearest."""
+        site = self._index.get(fold(name))
+        if site is None:
+            raise not_found("unknown-site", "site", name, self.names)
+        return site
+
+    def contacts_of(self, site: int) -> tuple[Contact, ...]:
+        """All contacts of one site, sorted by begin, then peer."""
+        return self._by_site[site]
+
+    def contacts_between(self, a: int, b: int) -> tuple[Contact, ...]:
+        """All contacts of a pair in time order; `peer` is `b`."""
+        contacts = self._by_pair.get((a, b) if a < b else (b, a), ())
+        return contacts if a < b else tuple(contact._replace(peer=b) for contact in contacts)
+
+    def open_contact(self, a: int, b: int, at: Instant) -> Contact | None:
+        """The contact of a pair that stands at an instant, seen from `a`; None when none does."""
+        for contact in self._by_pair.get((a, b) if a < b else (b, a), ()):
+            if contact.begin <= at < contact.finish:
+                return contact if a < b else contact._replace(peer=b)
+        return None
+
+    def open_at(self, at: Instant) -> list[tuple[int, int]]:
+        """The pairs (a < b) in contact at an instant, in order."""
+        rows = self.open_rows(at)
+        return sorted(zip(self.a[rows].tolist(), self.b[rows].tolist(), strict=True))
+
+    def open_rows(self, at: Instant) -> IntArray:
+        """The rows of the columns whose contact stands at an instant."""
+        return np.flatnonzero((self.begin <= at) & (at < self.finish))
+
+    def next_change(self, site: int, at: Instant) -> Instant | None:
+        """The first instant after `at` when a contact of this site begins or finishes, or None."""
+        changes = self._changes.get(site)
+        if changes is None:
+            edges = {edge for c in self._by_site[site] for edge in (c.begin, c.finish)}
+            changes = self._changes[site] = tuple(sorted(edges))
+        place = bisect_right(changes, at)
+        return changes[place] if place < len(changes) else None
+
+
+class Columns(NamedTuple):
+    """Contacts on their way into a plan, in any order, a < b."""
+
+    a: IntArray
+    b: IntArray
+    begin: IntArray
+    finish: IntArray
+    rate_bps: FloatArray
+
+
+class Header(NamedTuple):
+    """What a plan is about."""
+
+    sky_digest: str
+    policy_code: str
+    digest: str
+    names: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    start: Instant
+    end: Instant
+
+
+def assemble(
+    header: Header,
+    columns: Columns,
+    trajectory: Trajectory | None,
+    light_time_ns: LightTime,
+    sites_failed: tuple[Failure, ...] = (),
+) -> ContactPlan:
+    """A plan of these contacts, sorted and indexed."""
+    order = np.lexsort((columns.b, columns.a, columns.begin))
+    a, b = columns.a[order], columns.b[order]
+    begin, finish, rate = columns.begin[order], columns.finish[order], columns.rate_bps[order]
+    by_site: list[list[Contact]] = [[] for _ in header.names]
+    by_pair: dict[tuple[int, int], list[Contact]] = {}
+    rows = zip(a.tolist(), b.tolist(), begin.tolist(), finish.tolist(), rate.tolist(), strict=True)
+    for low, high, first, last, bps in rows:
+        contact = Contact(high, first, last, bps)
+        by_site[low].append(contact)
+        by_site[high].append(Contact(low, first, last, bps))
+        by_pair.setdefault((low, high), []).append(contact)
+    return ContactPlan(
+        *header,
+        a=a.astype(np.int32),
+        b=b.astype(np.int32),
+        begin=begin,
+        finish=finish,
+        rate_bps=rate,
+        trajectory=trajectory,
+        sites_failed=sites_failed,
+        light_time_ns=light_time_ns,
+        _index={fold(name): site for site, name in enumerate(header.names)},
+        _by_site=tuple(tuple(sorted(contacts, key=_begin_peer)) for contacts in by_site),
+        _by_pair={pair: tuple(contacts) for pair, contacts in by_pair.items()},
+        _changes={},
+    )
+
+
+def _begin_peer(contact: Contact) -> tuple[Instant, int]:
+    return contact.begin, contact.peer
+
+
+def plan_from_contacts(
+    kinds: Sequence[Kind],
+    contacts: Iterable[tuple[int, int, Instant, Instant]],
+    light_time_ns: Duration | LightTime,
+    window: tuple[Instant, Instant] | None = None,
+    names: Sequence[str] = (),
+) -> ContactPlan:
+    """A plan of given contacts (a, b, begin, finish) and a given light time: for tests and labs.
+
+    Sites are named `n0`, `n1`... unless named; rates are 10 Gb/s; the window is what the contacts
+    span unless given. `light_time_ns` is one number for every pair, or a function of
+    (a, b, instant).
+    """
+    rows = sorted((min(a, b), max(a, b), begin, finish) for a, b, begin, finish in contacts)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    if window is None:
+        window = (int(table[:, 2].min()), int(table[:, 3].max())) if rows else (0, 0)
+    digest = hashlib.sha256(repr((rows, tuple(kinds), window)).encode()).hexdigest()
+    light = _constant(light_time_ns) if isinstance(light_time_ns, int) else light_time_ns
+    header = Header(
+        sky_digest="given",
+        policy_code="given",
+        digest=digest,
+        names=tuple(names) or tuple(f"n{site}" for site in range(len(kinds))),
+        kinds=tuple(kinds),
+        start=window[0],
+        end=window[1],
+    )
+    a, b, begin_at, finish_at = table.T
+    columns = Columns(a, b, begin_at, finish_at, np.full(len(rows), 10e9))
+    return assemble(header, columns, None, light)
+
+
+def _constant(delay_ns: Duration) -> LightTime:
+    def light_time_ns(a: int, b: int, at: Instant) -> Duration:
+        return delay_ns
+
+    return light_time_ns

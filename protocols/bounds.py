@@ -1,0 +1,37 @@
+"""The sizes that every message obeys, and the types that enforce them while decoding."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from protocols.types import Cid, JobId, NodeId, PacketId
+
+PAYLOAD_BYTES_MAX = 196_608
+"""What one packet may carry; with its header it fits a frame (`FRAME_BYTES_MAX`)."""
+
+CHUNK_BYTES_MAX = 49_152
+"""A blob's piece: four in flight stay under a yamux window (256 KiB)."""
+
+BLOB_BYTES_MAX = 1 << 30
+RECORD_BYTES_MAX = 16_384
+HOP_LIMIT_MAX = 64
+DEAD_LINKS_MAX = 16
+DIGEST_ENTRIES_MAX = 1_000
+RECORDS_MAX = 256
+ADDRESSES_MAX = 8
+STANDING_MAX = 256
+SHARDS_MAX = 10_000
+SHARDS_RENEWED_MAX = 1_024
+
+Node: TypeAlias = Annotated[NodeId, Meta(min_length=1, max_length=64)]
+Packet_: TypeAlias = Annotated[PacketId, Meta(min_length=1, max_length=40)]
+Job_: TypeAlias = Annotated[JobId, Meta(min_length=1, max_length=40)]
+Cid_: TypeAlias = Annotated[Cid, Meta(min_length=59, max_length=59)]
+Name: TypeAlias = Annotated[str, Meta(max_length=128)]
+Code: TypeAlias = Annotated[str, Meta(max_length=64)]
+Text: TypeAlias = Annotated[str, Meta(max_length=1_024)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 40)]
+Nanoseconds: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
+ShardIndex: TypeAlias = Annotated[int, Meta(ge=0, lt=SHARDS_MAX)]

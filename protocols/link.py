@@ -1,0 +1,28 @@
+"""What two neighbours say when a link opens: who I am, and what sky I live under."""
+
+from __future__ import annotations
+
+import msgspec
+
+from protocols.bounds import Name, Nanoseconds, Node
+
+PROTOCOL = "/meshd/link/1.0.0"
+VERSION = 1
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
+    """First frame on a link, from both ends; answered once, which measures the round trip.
+
+    `sky` and `policy` name the plan both ends should share: two nodes that predict different
+    links cannot route for each other, so a mismatch leaves the link to standing traffic only.
+    """
+
+    version: int
+    node: Node
+    name: Name
+    sky: Name
+    policy: Name
+    standing: bool
+    sent_at: Nanoseconds
+    answers: Nanoseconds = 0
+    """`sent_at` of the hello this one answers, or 0 for the first."""

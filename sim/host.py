@@ -1,0 +1,67 @@
+"""Host: the machine a simulated node runs on. It outlives the node: rows and blobs are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from meshd.node import Node, NodeConfig
+from protocols.record import Presence
+from protocols.types import Instant, LinkId, NodeId
+from sim.medium import Link
+from sim.stores import MemoryBlobs
+
+IDLE_WAKES_MAX = 64
+"""A node that wants to be woken at the same instant this often is stuck: our own fault."""
+
+
+@dataclass(slots=True)
+class Host:
+    """Where a node lives. `node` is None while it is down; `life` counts its starts and ends."""
+
+    index: int
+    config: NodeConfig
+    speed: float = 1.0
+    node: Node | None = None
+    life: int = 0
+    rows: dict[str, bytes] = field(default_factory=dict)
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    links: dict[LinkId, Link] = field(default_factory=dict)
+    """Those up at this end."""
+    runs: dict[str, int] = field(default_factory=dict)
+    """Shards at work, with the number of the run that may finish them."""
+    wake_at: Instant | None = None
+    """The earliest wake-up that is on its way."""
+    woken_at: Instant = -1
+    wakes: int = 0
+    """How often the node was woken at `woken_at`."""
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def id(self) -> NodeId:
+        return self.config.node
+
+    @property
+    def address(self) -> str:
+        return f"/sim/{self.config.name}"
+
+    @property
+    def presence(self) -> Presence:
+        return Presence(self.config.name, self.config.site, (self.address,))
+
+    def crash(self) -> None:
+        """Lose all that is not durable."""
+        self.node = None
+        self.life += 1
+        self.links.clear()
+        self.runs.clear()
+        self.blobs.crash()
+        self.wake_at = None
+
+    def count_wake(self, now: Instant) -> None:
+        if self.woken_at != now:
+            self.woken_at, self.wakes = now, 0
+        self.wakes += 1
+        assert self.wakes <= IDLE_WAKES_MAX, f"{self.name} wakes for ever at {now}"

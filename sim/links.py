@@ -1,0 +1,141 @@
+"""Links: connections between hosts, from the first bit of a handshake to the last of a goodbye."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshd.seam import CloseLink, FrameReceived, LinkDown, LinkFailed, LinkUp, OpenLink, SendFrame
+from protocols.types import SECOND, Instant, LinkId
+from sim.host import Host
+from sim.medium import Link, Medium, Path, Ride
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+DIAL_TIMEOUT_NS = 10 * SECOND
+"""As in meshd/adapters: within the 15 s that a node waits for an answer."""
+
+SILENCE_NS = 5 * SECOND
+"""How long an end takes to notice that nothing passes any more."""
+
+
+class Links:
+    """Carries out OpenLink, CloseLink and SendFrame; tells both ends what becomes of a link."""
+
+    def __init__(self, world: World, medium: Medium) -> None:
+        self._world = world
+        self._medium = medium
+        self._hosts: list[Host] = []
+        self._count = 0
+
+    # --- opening --------------------------------------------------------------------------------
+
+    def open(self, host: Host, effect: OpenLink) -> None:
+        """Three light times there, back and there: then both ends are up."""
+        world = self._world
+        other, now = world.host_of(effect.node), world.now
+        path = None if other is None else self._medium.path(host.index, other.index, now)
+        timeout = now + DIAL_TIMEOUT_NS
+        if other is None or path is None:
+            self._fail(host, effect, timeout)
+            return
+        done = now
+        for _ in range(3):
+            done += path.light(done)
+        world.schedule(done, self._opened, (host, host.life, other, path, effect, timeout))
+
+    def _opened(
+        self, host: Host, life: int, other: Host, path: Path, effect: OpenLink, timeout: Instant
+    ) -> None:
+        world = self._world
+        if host.life != life:
+            return
+        joined = self._medium.joined(host.index, other.index)
+        if other.node is None or not path.open_at(world.now) or not joined:
+            self._fail(host, effect, max(timeout, world.now))
+            return
+        self._count += 1
+        link = Link(LinkId(self._count), (host.index, other.index), path)
+        host.links[link.id] = other.links[link.id] = link
+        if path.finish is not None:
+            for end in (host, other):
+                self._down_at(end, link, "contact-ended", path.finish + SILENCE_NS)
+        world.deliver(host, LinkUp(link.id, other.id, True, other.address))
+        if other.node is not None and link.id in other.links:
+            world.deliver(other, LinkUp(link.id, host.id, False, host.address))
+
+    def _fail(self, host: Host, effect: OpenLink, at: Instant) -> None:
+        self._world.post(host, LinkFailed(effect.node, "dial-timeout", "no answer"), at)
+
+    # --- frames ---------------------------------------------------------------------------------
+
+    def send(self, host: Host, effect: SendFrame) -> None:
+        link = host.links.get(effect.link)
+        if link is None:
+            return  # closed meanwhile
+        world, side = self._world, link.side(host.index)
+        ride = self._medium.carry(link, side, len(effect.frame), world.now)
+        if isinstance(ride, Ride):
+            other = self._end(link, 1 - side)
+            world.schedule(ride.arrive, self._frame, (other, link, effect.frame, ride))
+        elif ride == "outbox-full":
+            self.close(host, CloseLink(effect.link, ride))
+
+    def _frame(self, host: Host, link: Link, frame: bytes, ride: Ride) -> None:
+        if link.id not in host.links:
+            return  # closed at this end, or the node has died
+        world = self._world
+        if world.checkers:
+            world.checkers.ride(link.path, ride)
+        world.deliver(host, FrameReceived(link.id, frame))
+
+    # --- closing --------------------------------------------------------------------------------
+
+    def close(self, host: Host, effect: CloseLink) -> None:
+        """Ours is down at once; the other end hears behind the last frame, or notices silence."""
+        link = host.links.pop(effect.link, None)
+        if link is None:
+            return
+        self._world.post(host, LinkDown(link.id, effect.code))
+        self._part(host, link)
+
+    def die(self, host: Host) -> None:
+        """A node is gone without a word: the kernel, or the sky, says so at the other ends."""
+        for link in host.links.values():
+            self._part(host, link)
+
+    def part(self, ends: frozenset[int]) -> None:
+        """Partition the medium; links across it end when their silence is noticed."""
+        self._medium.part(ends)
+        world = self._world
+        for host in world.hosts.values():
+            for link in host.links.values():
+                if not self._medium.joined(*link.ends):
+                    at = world.now + SILENCE_NS
+                    world.schedule(at, self._silent, (host, host.life, link))
+
+    def _silent(self, host: Host, life: int, link: Link) -> None:
+        if host.life == life and not self._medium.joined(*link.ends):
+            self._down(host, life, link, "silent")
+
+    def _part(self, host: Host, link: Link) -> None:
+        now, side = self._world.now, link.side(host.index)
+        other, way = self._end(link, 1 - side), link.ways[side]
+        if link.path.open_at(now) and self._medium.joined(*link.ends):
+            heard = max(now + link.path.light(now), way.last_arrival)
+            self._down_at(other, link, "peer-closed", heard)
+        else:
+            self._down_at(other, link, "silent", now + SILENCE_NS)
+
+    def _down_at(self, host: Host, link: Link, code: str, at: Instant) -> None:
+        self._world.schedule(at, self._down, (host, host.life, link, code))
+
+    def _down(self, host: Host, life: int, link: Link, code: str) -> None:
+        if host.life == life and host.links.pop(link.id, None) is not None:
+            self._world.deliver(host, LinkDown(link.id, code))
+
+    def _end(self, link: Link, side: int) -> Host:
+        hosts = self._hosts
+        if len(hosts) != len(self._world.hosts):
+            hosts = self._hosts = list(self._world.hosts.values())
+        return hosts[link.ends[side]]

@@ -1,0 +1,105 @@
+"""Tally: what became of every packet sent and every job submitted, for reports and checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from meshd.seam import Effect, Note, PayloadArrived, PayloadLost, ReportJob
+from protocols.types import Duration, Instant, JobId, NodeId, PacketId
+
+PONG = "~"
+"""Ends the name of the packet that answers a ping (meshd/forwarding/echo.py)."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """One payload an application gave. A ping counts as arrived when its pong is back."""
+
+    packet: PacketId
+    source: NodeId
+    destination: NodeId
+    port: str
+    at: Instant
+    predicted: Instant | None = None
+    """When the source's own router expected it there; None when it saw no way."""
+    arrived_at: Instant | None = None
+    hops: tuple[NodeId, ...] = ()
+    lost: str = ""
+    died: bool = False
+    """A copy was in custody of a node that was killed."""
+
+    @property
+    def latency_ns(self) -> Duration | None:
+        return None if self.arrived_at is None else self.arrived_at - self.at
+
+
+@dataclass(slots=True)
+class JobLog:
+    job: JobId
+    node: NodeId
+    """That took the job; its book is the authority."""
+    at: Instant
+    shards: int
+    reports: Counter[str] = field(default_factory=Counter)
+    ended_at: Instant | None = None
+
+
+class Tally:
+    """Hears every effect; keeps those that a person would ask about."""
+
+    def __init__(self) -> None:
+        self.sent: dict[PacketId, Sent] = {}
+        self.jobs: dict[JobId, JobLog] = {}
+        self.notes: Counter[str] = Counter()
+        self.repeated = 0
+        """Deliveries of a packet that had arrived: 0, or the destination forgot it."""
+
+    def hear(self, effect: Effect, now: Instant) -> None:
+        match effect:
+            case PayloadArrived():
+                self._arrived(effect, now)
+            case PayloadLost(packet=packet, code=code):
+                self._lost(packet, code)
+            case Note(code=code, fields=fields):
+                self.notes[code] += 1
+                if code == "packet-dropped":
+                    self._lost(PacketId(str(fields["packet"])), str(fields["code"]))
+            case ReportJob():
+                self._report(effect, now)
+
+    def _arrived(self, arrived: PayloadArrived, now: Instant) -> None:
+        packet = arrived.packet
+        pinged = self.sent.get(PacketId(packet.removesuffix(PONG)))
+        sent = self.sent.get(packet) or (pinged if arrived.port == "pong" else None)
+        if sent is None:
+            return
+        if sent.arrived_at is not None:
+            self.repeated += 1
+            return
+        sent.arrived_at, sent.hops = now, arrived.hops
+
+    def _lost(self, packet: PacketId, code: str) -> None:
+        sent = self.sent.get(packet) or self.sent.get(PacketId(packet.removesuffix(PONG)))
+        if sent is not None:
+            sent.lost = sent.lost or code
+
+    def _report(self, report: ReportJob, now: Instant) -> None:
+        log = self.jobs.get(report.job)
+        if log is None:
+            return
+        log.reports[report.what] += 1
+        if report.what in ("completed", "failed", "cancelled"):
+            log.ended_at = now
+
+    # --- what became of it ----------------------------------------------------------------------
+
+    def delivered(self) -> list[Sent]:
+        return [sent for sent in self.sent.values() if sent.arrived_at is not None]
+
+    def lost(self) -> Counter[str]:
+        """Packets given up and never delivered, by code; "node-killed" went down with a node."""
+        return Counter(sent.lost for sent in self.missing() if sent.lost)
+
+    def missing(self) -> list[Sent]:
+        return [sent for sent in self.sent.values() if sent.arrived_at is None]

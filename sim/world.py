@@ -1,0 +1,311 @@
+"""World: an event heap that runs the very nodes of the daemon, under a sky and a seed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from meshd.node import Node, NodeConfig
+from meshd.scheduler.holder import WorkPolicy
+from meshd.scheduler.states import JobView
+from meshd.seam import (
+    BlobStored,
+    Event,
+    JobSubmitted,
+    Learnt,
+    PayloadOffered,
+    PlanLoaded,
+    StandingWanted,
+    Started,
+    Woke,
+)
+from meshd.topology.plan import ContactPlan
+from protocols.forward import PacketIds
+from protocols.job import JobSpec
+from protocols.types import MILLISECOND, SECOND, Duration, Instant, JobId, NodeId, PacketId
+from sim.chance import make_verifier, node_id, signer, stream
+from sim.checkers import Checkers, conserved
+from sim.driver import Performer
+from sim.host import Host
+from sim.links import Links
+from sim.medium import Medium
+from sim.tally import JobLog, Sent, Tally
+from sim.trace import Trace
+
+PACKET_LIFETIME_NS = 60 * SECOND
+
+Action: TypeAlias = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Physics:
+    """What a world is like beyond its plan."""
+
+    loss: float = 0.0
+    """Probability that a frame is lost on a link."""
+    commit_ns: Duration = 0
+    """What a Persist takes."""
+    roster: bool = True
+    """Whether a node starts with the keys of those who live where its contacts lead."""
+    predict: bool = True
+    """Whether to ask the source's router, for every packet sent, when it will arrive."""
+    check: bool = True
+    lines_max: int = 0
+
+
+class World:
+    """Hosts, links and one clock. `add` and `start` nodes, then `run_for` a while.
+
+    Everything follows from the seed, the plan and the calls made; `trace.hash` proves it.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        plan: ContactPlan | None = None,
+        start: Instant | None = None,
+        physics: Physics | None = None,
+    ) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.physics = physics or Physics()
+        assert start is not None or plan is not None, "a world without a plan needs a start"
+        self.now: Instant = start if start is not None else (plan.start if plan else 0)
+        self.hosts: dict[str, Host] = {}
+        self.tally = Tally()
+        self.trace = Trace(self.physics.lines_max)
+        self.checkers = Checkers() if self.physics.check else None
+        self.events = 0
+        self._by_id: dict[NodeId, Host] = {}
+        self._ids: dict[str, PacketIds] = {}
+        self._heap: list[tuple[Instant, int, Action, tuple[Any, ...]]] = []
+        self._sequence = 0
+        self._verifier = make_verifier()
+        self.medium = Medium(seed, plan, self.physics.loss)
+        self.links = Links(self, self.medium)
+        self._performer = Performer(self, self.links, self.physics.commit_ns)
+
+    # --- building -------------------------------------------------------------------------------
+
+    def add(
+        self, name: str, site: str = "", work: WorkPolicy | None = None, speed: float = 1.0
+    ) -> Host:
+        """A host for one node; it does nothing before `start`. `site` is its place in the plan."""
+        assert name not in self.hosts, f"two nodes are called {name}"
+        me = node_id(self.seed, name)
+        config = NodeConfig(me, name, site, work or WorkPolicy(slots=1))
+        host = Host(len(self.hosts), config, speed)
+        self.hosts[name] = host
+        self._by_id[me] = host
+        self._ids[name] = PacketIds(me, "a")
+        if site and self.plan is not None:
+            self.medium.place(host.index, self.plan.index_of(site))
+        return host
+
+    def add_sites(self, satellite: WorkPolicy, ground: WorkPolicy) -> None:
+        """A host for every site of the plan, under the site's own name."""
+        assert self.plan is not None
+        for name, kind in zip(self.plan.names, self.plan.kinds, strict=True):
+            self.add(name, name, satellite if kind == "satellite" else ground)
+
+    def host(self, name: str) -> Host:
+        return self.hosts[name]
+
+    def node(self, name: str) -> Node:
+        """The node of that name, to look into. It must be up."""
+        node = self.hosts[name].node
+        assert node is not None, f"{name} is down"
+        return node
+
+    def host_of(self, node: NodeId) -> Host | None:
+        return self._by_id.get(node)
+
+    def name_of(self, node: NodeId) -> str:
+        host = self._by_id.get(node)
+        return host.name if host else node
+
+    # --- what scripts do ------------------------------------------------------------------------
+
+    def start(self, *names: str) -> None:
+        """Begin the lives of these nodes, or of all, now."""
+        for name in names or tuple(self.hosts):
+            self.schedule(self.now, self._begin, (self.hosts[name],))
+
+    def restart(self, name: str) -> None:
+        """A fresh node on the same rows and blobs."""
+        assert self.hosts[name].node is None, f"{name} is up"
+        self.start(name)
+
+    def kill(self, name: str) -> None:
+        """The node is gone, with all that was not durable; its neighbours hear a light time on."""
+        host = self.hosts[name]
+        if host.node is None:
+            return
+        for custody in host.node.forwarder.view():
+            sent = self.tally.sent.get(PacketId(custody.packet.id.removesuffix("~")))
+            if sent is not None:
+                sent.died = True
+        self.links.die(host)
+        host.crash()
+        if self.checkers:
+            self.checkers.killed(host)
+
+    def partition(self, names: Iterable[str]) -> None:
+        """Nothing passes between these nodes and the rest, until `heal`. No one is told."""
+        self.links.part(frozenset(self.hosts[name].index for name in names))
+
+    def heal(self) -> None:
+        self.links.part(frozenset())
+
+    def connect(self, a: str, b: str, delay_ns: Duration = 5 * MILLISECOND) -> None:
+        """Lay a cable between two nodes, and have the first keep a standing link to the second."""
+        one, other = self.hosts[a], self.hosts[b]
+        self.medium.lay(one.index, other.index, delay_ns)
+        self.post(one, StandingWanted(other.id, other.address))
+
+    def send(
+        self,
+        source: str,
+        destination: str,
+        payload: bytes = b"",
+        port: str = "app",
+        lifetime_ns: Duration = PACKET_LIFETIME_NS,
+    ) -> PacketId:
+        """Give a payload to a node to carry; `tally.sent` tells what became of it."""
+        host, to = self.hosts[source], self.hosts[destination]
+        packet = self._ids[source].next(self.now)
+        offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns)
+        self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now, died=not host.node)
+        self.schedule(self.now, self._offer, (host, host.life, offer))
+        return packet
+
+    def ping(self, source: str, destination: str, payload: bytes = b"ping") -> PacketId:
+        """A packet that comes back; it counts as arrived when it has."""
+        return self.send(source, destination, payload, "ping")
+
+    def submit(self, name: str, spec: JobSpec, blobs: Iterable[bytes] = ()) -> JobId:
+        """Give a job to a node, its files first, as the daemon's API does."""
+        host = self.hosts[name]
+        for data in blobs:
+            self.post(host, BlobStored(host.blobs.put(data), len(data)))
+        job = JobId(f"job-{len(self.tally.jobs) + 1}")
+        self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards))
+        self.post(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
+        return job
+
+    def job(self, job: JobId) -> JobView | None:
+        """The job as the daemon that took it sees it now; None while that is down."""
+        log = self.tally.jobs.get(job)
+        host = self._by_id.get(log.node) if log else None
+        return host.node.scheduler.book.find(job) if host and host.node else None
+
+    def at(self, instant: Instant, action: Callable[[], None]) -> None:
+        """Do something at an instant."""
+        self.schedule(instant, action, ())
+
+    # --- running --------------------------------------------------------------------------------
+
+    def run_until(self, instant: Instant) -> None:
+        """Let everything happen up to an instant, and what happens at it too."""
+        heap = self._heap
+        while heap and heap[0][0] <= instant:
+            self.now, _, action, arguments = heapq.heappop(heap)
+            action(*arguments)
+        self.now = max(self.now, instant)
+
+    def run_for(self, duration: Duration) -> None:
+        self.run_until(self.now + duration)
+
+    def packets(self) -> dict[str, int]:
+        """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
+        return conserved(self.tally, self.hosts.values())
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def schedule(self, at: Instant, action: Action, arguments: tuple[Any, ...]) -> None:
+        """One entry on the heap. What falls on one instant happens in the order of scheduling."""
+        assert at >= self.now, f"{at} is past"
+        self._sequence += 1
+        heapq.heappush(self._heap, (at, self._sequence, action, arguments))
+
+    def post(self, host: Host, event: Event, at: Instant | None = None) -> None:
+        """An event for this life of a node; it dies with it."""
+        self.schedule(self.now if at is None else at, self._arrive, (host, host.life, event))
+
+    def deliver(self, host: Host, event: Event) -> None:
+        """Hand an event to a living node, perform its effects, and see when it wants to wake."""
+        node, now = host.node, self.now
+        assert node is not None
+        if self.checkers:
+            self.checkers.event(host, event, now)
+        self.trace.event(now, host.index, event)
+        self.events += 1
+        effects = node.handle(event, now)
+        if effects:
+            self.trace.effects(now, host.index, effects)
+            self._performer.perform(host, effects)
+        self._rearm(host, node)
+
+    def _arrive(self, host: Host, life: int, event: Event) -> None:
+        if host.life == life and host.node is not None:
+            self.deliver(host, event)
+
+    def _begin(self, host: Host) -> None:
+        assert host.node is None, f"{host.name} is up already"
+        rng = stream(self.seed, host.name, "node", host.life)
+        host.node = Node(host.config, rng, signer(host.id), self._verifier)
+        host.life += 1
+        rows = tuple(sorted(host.rows.items()))
+        self.deliver(host, Started(rows, host.blobs.cids(), (host.address,)))
+        if self.plan is None:
+            return
+        for other in self._roster(host):
+            self.deliver(host, Learnt(other.id, other.presence, self.now))
+        self.deliver(host, PlanLoaded(self.plan))
+
+    def _roster(self, host: Host) -> list[Host]:
+        """Who lives where this node's contacts lead: what an operator loads before launch."""
+        if self.plan is None or not host.config.site or not self.physics.roster:
+            return []
+        site = self.plan.index_of(host.config.site)
+        names = {self.plan.names[contact.peer]: None for contact in self.plan.contacts_of(site)}
+        return [other for other in self.hosts.values() if other.config.site in names]
+
+    def _offer(self, host: Host, life: int, offer: PayloadOffered) -> None:
+        if host.life != life or host.node is None:
+            return
+        if self.physics.predict:
+            router = host.node.router
+            if offer.port == "ping":
+                both = router.round_trip(offer.destination, self.now)
+                way = both[1] if both else None
+            else:
+                way = router.predict(host.id, offer.destination, self.now)
+            self.tally.sent[offer.packet].predicted = way.arrive if way else None
+        self.deliver(host, offer)
+
+    def _rearm(self, host: Host, node: Node) -> None:
+        """At most one wake-up under way is the one that counts: the earliest."""
+        deadline = node.next_deadline()
+        if deadline is None:
+            return
+        at = deadline if deadline > self.now else self.now
+        if host.wake_at is None or at < host.wake_at:
+            host.wake_at = at
+            self.schedule(at, self._wake, (host, host.life, at))
+
+    def _wake(self, host: Host, life: int, at: Instant) -> None:
+        node = host.node
+        if host.life != life or host.wake_at != at or node is None:
+            return
+        host.wake_at = None
+        deadline = node.next_deadline()
+        if deadline is None or deadline > at:
+            self._rearm(host, node)  # put off meanwhile
+            return
+        host.count_wake(at)
+        self.deliver(host, Woke())

@@ -1,0 +1,216 @@
+"""A blob is whole and verified, or not there; the folder stays within its bound."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meshd.adapters.blobstore import BlobStore, name_file
+from protocols.cid import cid_of
+from protocols.errors import MeshError
+from protocols.types import Cid
+
+HELLO = b"hello world"
+NAME = cid_of(HELLO)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    return BlobStore(tmp_path / "blobs", 1000)
+
+
+def files(store: BlobStore) -> set[str]:
+    return {path.name for path in store.folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_put_can_be_got(store: BlobStore) -> None:
+    assert store.put(HELLO) == NAME
+    assert store.get(NAME) == HELLO
+    assert store.has(NAME) and store.size(NAME) == 11
+    assert store.read(NAME, 6, 100) == b"world"
+    assert store.read(NAME, 11, 5) == b""
+    assert store.read(NAME, 12, 1) is None
+    assert store.read(NAME, -1, 1) is None
+    assert oct((store.folder / NAME).stat().st_mode & 0o777) == "0o600"
+
+
+def test_what_is_not_here_is_none(store: BlobStore) -> None:
+    assert store.get(NAME) is None
+    assert store.size(NAME) is None
+    assert not store.has(NAME)
+
+
+def test_the_empty_blob(store: BlobStore) -> None:
+    empty = store.put(b"")
+    assert store.get(empty) == b""
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(data=st.data())
+def test_pieces_in_any_order_make_the_whole(tmp_path: Path, data: st.DataObject) -> None:
+    store = BlobStore(tmp_path / "any", 1000)
+    whole = data.draw(st.binary(min_size=1, max_size=60))
+    cuts = data.draw(st.sets(st.integers(1, max(1, len(whole) - 1)), max_size=6))
+    edges = [0, *sorted(cuts - {len(whole)}), len(whole)]
+    pieces = data.draw(st.permutations(list(itertools.pairwise(edges))))
+    extra = data.draw(st.lists(st.sampled_from(pieces), max_size=3))
+    cid = cid_of(whole)
+    sent = [*extra, *pieces]
+    codes = [store.write(cid, low, whole[low:high], len(whole)) for low, high in sent]
+    assert set(codes[:-1]) <= {"partial", "stored"}
+    assert codes[-1] == "stored"
+    assert store.get(cid) == whole
+    store._blobs.clear()
+    (store.folder / cid).unlink()
+
+
+def test_overlapping_pieces_fill_only_gaps(store: BlobStore) -> None:
+    assert store.write(NAME, 2, HELLO[2:5], 11) == "partial"
+    assert store.write(NAME, 0, b"heXXX wo", 11) == "partial"  # XXX falls on bytes already here
+    assert store.write(NAME, 4, HELLO[4:], 11) == "stored"
+    assert store.get(NAME) == HELLO
+
+
+def test_bytes_that_do_not_hash_to_the_name_are_dropped(store: BlobStore) -> None:
+    assert store.write(NAME, 0, b"hello", 11) == "partial"
+    assert store.write(NAME, 5, b" there", 11) == "hash-mismatch"
+    assert not store.has(NAME)
+    assert files(store) == set()
+    assert store.bytes_used == 0
+    assert store.write(NAME, 0, HELLO, 11) == "stored"
+
+
+@pytest.mark.parametrize(
+    ("offset", "data", "size", "code"),
+    [
+        (-1, b"h", 11, "bad-piece"),
+        (11, b"h", 11, "bad-piece"),
+        (5, b"h" * 7, 11, "bad-piece"),
+        (0, b"h", 12, "bad-piece"),  # another size than before
+        (0, b"", 11, "bad-piece"),
+    ],
+)
+def test_bad_pieces(store: BlobStore, offset: int, data: bytes, size: int, code: str) -> None:
+    assert store.write(NAME, 2, HELLO[2:4], 11) == "partial"
+    assert store.write(NAME, offset, data, size) == code
+    assert store.write(NAME, 0, HELLO, 11) == "stored"
+
+
+def test_a_declared_size_over_the_bound_is_refused_before_a_byte(store: BlobStore) -> None:
+    assert store.write(NAME, 0, b"x", 10_000_000_000) == "blob-too-large"
+    assert store.write(NAME, 0, b"x", -1) == "bad-piece"
+    assert files(store) == set()
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "", ".", NAME + "/x"])
+def test_no_name_leaves_the_folder(store: BlobStore, name: str) -> None:
+    cid = Cid(name)
+    assert store.write(cid, 0, b"x", 1) == "bad-cid"
+    assert store.read(cid, 0, 1) is None
+    assert store.get(cid) is None
+    store.release(cid)
+    assert files(store) == set()
+
+
+def test_released_blobs_make_room_the_least_recently_used_first(store: BlobStore) -> None:
+    first, second, third = (store.put(bytes([n]) * 300) for n in range(3))
+    for cid in (first, second):
+        store.release(cid)
+    assert store.has(first)  # used: second is now the older
+    store.put(b"x" * 400)
+    assert not store.has(second)
+    assert store.has(first) and store.has(third)
+    assert store.bytes_used == 1000
+
+
+def test_kept_blobs_are_not_evicted(store: BlobStore) -> None:
+    kept = store.put(b"a" * 900)
+    with pytest.raises(MeshError) as caught:
+        store.put(b"b" * 101)
+    assert caught.value.code == "store-full"
+    store.release(kept)
+    with store.using(kept) as (path,), pytest.raises(MeshError):
+        store.put(path.read_bytes()[:1] + b"b" * 100)
+    store.put(b"b" * 101)
+    assert not store.has(kept)
+
+
+def test_a_blob_put_again_is_kept_again(store: BlobStore) -> None:
+    cid = store.put(b"a" * 900)
+    store.release(cid)
+    store.put(b"a" * 900)
+    assert store.write(NAME, 0, b"b" * 101, 101) == "store-full"
+    assert store.has(cid)
+
+
+def test_unfinished_blobs_count_and_are_bounded(tmp_path: Path) -> None:
+    store = BlobStore(tmp_path, 1000, partials_max=2)
+    names = [cid_of(bytes([n])) for n in range(3)]
+    assert store.write(names[0], 0, b"x", 600) == "partial"
+    assert store.write(names[1], 0, b"x", 600) == "store-full"
+    assert store.write(names[1], 0, b"x", 100) == "partial"
+    assert store.write(names[2], 0, b"x", 100) == "store-full"
+    store.release(names[1])
+    assert store.write(names[2], 0, b"x", 100) == "partial"
+    assert store.bytes_used == 700
+
+
+def test_a_restart_forgets_pieces_and_nothing_else(store: BlobStore) -> None:
+    kept, released = store.put(b"kept"), store.put(b"released")
+    store.release(released)
+    store.write(NAME, 0, b"hello", 11)
+    (store.folder / "notes.txt").write_text("not a blob")
+    (store.folder / NAME).symlink_to("/etc/passwd")
+    again = BlobStore(store.folder, 12)
+    assert again.cids() == tuple(sorted((kept, released)))
+    assert again.bytes_used == len(b"keptreleased")
+    again.put(b"12345678")
+    assert again.has(kept) and not again.has(released)
+
+
+def test_a_file_is_adopted_under_its_name(store: BlobStore) -> None:
+    for _ in range(2):
+        path = store.fresh_path()
+        path.write_bytes(HELLO)
+        cid, size = name_file(path)
+        store.adopt(path, cid, size)
+    assert store.get(NAME) == HELLO
+    assert files(store) == {NAME}
+    path = store.fresh_path()
+    path.write_bytes(bytes(2000))
+    with pytest.raises(MeshError) as caught:
+        store.adopt(path, *name_file(path))
+    assert caught.value.code == "blob-too-large"
+    assert files(store) == {NAME}
+
+
+def test_a_file_that_vanished_is_not_here(store: BlobStore) -> None:
+    store.put(HELLO)
+    (store.folder / NAME).unlink()
+    assert store.get(NAME) is None
+    assert store.bytes_used == 0
+
+
+def test_a_full_disk_is_a_code(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    store.write(NAME, 0, b"hello", 11)
+    monkeypatch.setattr(os, "fsync", no_space)
+    assert store.write(NAME, 5, b" world", 11) == "store-failed"
+    monkeypatch.undo()
+    assert not store.has(NAME)
+    assert store.bytes_used == 0
+    assert store.write(NAME, 0, HELLO, 11) == "stored"
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MeshError) as caught:
+        BlobStore(tmp_path / "file", 10).put(b"x")
+    assert caught.value.code == "store-failed"
