@@ -165,7 +165,7 @@ class World:
         """Lay a cable between two nodes, and have the first keep a standing link to the second."""
         one, other = self.hosts[a], self.hosts[b]
         self.medium.lay(one.index, other.index, delay_ns)
-        self.post(one, StandingWanted(other.id, other.address))
+        self._ask(one, StandingWanted(other.id, other.address))
 
     def send(
         self,
@@ -179,8 +179,8 @@ class World:
         host, to = self.hosts[source], self.hosts[destination]
         packet = self._ids[source].next(self.now)
         offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns)
-        self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now, died=not host.node)
-        self.schedule(self.now, self._offer, (host, host.life, offer))
+        self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now)
+        self.schedule(self.now, self._offer, (host, offer))
         return packet
 
     def ping(self, source: str, destination: str, payload: bytes = b"ping") -> PacketId:
@@ -191,10 +191,10 @@ class World:
         """Give a job to a node, its files first, as the daemon's API does."""
         host = self.hosts[name]
         for data in blobs:
-            self.post(host, BlobStored(host.blobs.put(data), len(data)))
+            self._ask(host, BlobStored(host.blobs.put(data), len(data)))
         job = JobId(f"job-{len(self.tally.jobs) + 1}")
         self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards))
-        self.post(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
+        self._ask(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
         return job
 
     def job(self, job: JobId) -> JobView | None:
@@ -275,8 +275,17 @@ class World:
         names = {self.plan.names[contact.peer]: None for contact in self.plan.contacts_of(site)}
         return [other for other in self.hosts.values() if other.config.site in names]
 
-    def _offer(self, host: Host, life: int, offer: PayloadOffered) -> None:
-        if host.life != life or host.node is None:
+    def _ask(self, host: Host, event: Event) -> None:
+        """An event from outside, now, for whoever lives there by then; the down hear nothing."""
+        self.schedule(self.now, self._heard, (host, event))
+
+    def _heard(self, host: Host, event: Event) -> None:
+        if host.node is not None:
+            self.deliver(host, event)
+
+    def _offer(self, host: Host, offer: PayloadOffered) -> None:
+        if host.node is None:
+            self.tally.sent[offer.packet].lost = "source-down"
             return
         if self.physics.predict:
             router = host.node.router

@@ -10,24 +10,33 @@ output that cannot be kept "store-full", "store-failed" or "blob-too-large".
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from meshd.adapters.blobstore import BlobStore
-from meshd.adapters.workers import WorkerProcess
+from meshd.adapters.blobstore import BlobStore, name_file
+from meshd.adapters.worker import Assignment, WorkerProcess
 from meshd.seam import Event, RunShard, ShardFinished
 from protocols.errors import MeshError
+from protocols.types import SECOND, Cid
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus
 
 QUEUE_MAX = 1024
 Post: TypeAlias = Callable[[Event], None]
 _WATCH_S = 0.05
-"""How often a running worker's memory and the wish to stop it are looked at."""
+"""How often a running worker's memory is looked at."""
+_DISTURBED = frozenset({"memory-limit", "crashed"})
+"""After these a process may live, but failed allocations leave native libraries in odd states."""
 
 
 class Executor:
@@ -110,7 +119,7 @@ class WorkerPool:
             if self._cannot_start is not None:
                 raise self._cannot_start
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; then every worker is killed and reaped, and nothing is posted."""
         folder = Path(tempfile.mkdtemp(prefix="meshd-workers-", dir=self._scratch))
         self._workers = [WorkerProcess(folder / str(number)) for number in range(self.size)]
@@ -144,11 +153,10 @@ class WorkerPool:
         """Give one worker its work; replace its process when that is gone or not to be trusted."""
         try:
             while True:
-                if self._keep_warm and not worker.alive:
+                if (self._keep_warm or worker.starts) and not worker.alive:
                     await self._warm(worker)
-                while not self._queue and (worker.alive or not self._keep_warm):
-                    await self._idle.park()
                 if not self._queue:
+                    await self._idle.park()
                     continue
                 ticket = self._queue.popleft()
                 finished = await _serve(worker, ticket)
@@ -157,3 +165,102 @@ class WorkerPool:
                 ticket.finish(finished)
         finally:
             await worker.kill()
+
+    async def _warm(self, worker: WorkerProcess) -> None:
+        try:
+            await worker.start()
+        except MeshError as error:
+            self._cannot_start = error  # the next shard tries again, and says so if it fails
+        self._started.unpark_all()
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """One run on its way through the pool."""
+
+    shard: RunShard
+    blobs: BlobStore
+    finish: Callable[[ShardFinished], None]
+    stopped: bool = False
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
+async def _serve(worker: WorkerProcess, ticket: _Ticket) -> ShardFinished:
+    """Run one shard to its end, whatever that is."""
+    shard, blobs = ticket.shard, ticket.blobs
+    names = [cid for cid in (shard.model, shard.input) if cid is not None]
+    target: Path | None = None
+    try:
+        await worker.start()
+        target = blobs.fresh_path()
+        with blobs.using(*names) as paths:
+            files = dict(zip(names, map(str, paths), strict=True))
+            model, source = (files[cid] if cid else "" for cid in (shard.model, shard.input))
+            finished = await _run(worker, ticket, (shard, model, source, str(target)))
+        if finished.code == "ok":
+            cid = await _keep_output(shard, blobs, target)
+            finished = replace(finished, output=cid)
+    except MeshError as error:
+        finished = ShardFinished(shard.run, error.code, error.message)
+    finally:
+        if target is not None:
+            with contextlib.suppress(OSError):
+                target.unlink(missing_ok=True)
+    return finished
+
+
+async def _run(worker: WorkerProcess, ticket: _Ticket, assignment: Assignment) -> ShardFinished:
+    """The worker's answer, or why it was killed before it gave one."""
+    shard = ticket.shard
+    begun = trio.current_time()
+    deadline = begun + shard.wall_ns / SECOND
+    await worker.send(assignment)
+    while True:
+        now = trio.current_time()
+        elapsed_ns = round((now - begun) * SECOND)
+        if ticket.stopped:
+            finished = _stopped(ticket, elapsed_ns)
+        elif now >= deadline:
+            message = f"it was killed at its limit of {shard.wall_ns / SECOND:g} s"
+            finished = ShardFinished(shard.run, "wall-limit", message, wall_ns=elapsed_ns)
+        elif now > begun and worker.used_bytes() > shard.memory_bytes:
+            message = (
+                f"it was killed above its limit of {shard.memory_bytes / 1e6:.0f} MB of memory"
+            )
+            finished = ShardFinished(shard.run, "memory-limit", message, wall_ns=elapsed_ns)
+        else:
+            ticket.scope = trio.CancelScope(deadline=min(deadline, now + _WATCH_S))
+            with ticket.scope:
+                finished = await worker.receive()
+            if not ticket.scope.cancelled_caught:
+                return finished
+            continue
+        await worker.kill()
+        return finished
+
+
+async def _keep_output(shard: RunShard, blobs: BlobStore, target: Path) -> Cid:
+    """Name the output, off the loop, and give it to the store."""
+    try:
+        cid, size = await trio.to_thread.run_sync(name_file, target)
+    except OSError as error:
+        raise MeshError("store-failed", f"cannot keep an output: {error}") from error
+    if size > shard.output_bytes_max:
+        message = f"the output is {size} bytes; the limit is {shard.output_bytes_max}"
+        raise MeshError("output-limit", message)
+    blobs.adopt(target, cid, size)
+    return cid
+
+
+def _stopped(ticket: _Ticket, wall_ns: int) -> ShardFinished:
+    return ShardFinished(ticket.shard.run, "stopped", "it was stopped on request", wall_ns=wall_ns)
+
+
+def _say_nothing(_event: Event) -> None:
+    """Where the events of a daemon go that is leaving."""
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Linux: those this process may use, not all there are
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -16,6 +16,7 @@ CATALOG_ELEMENTS_MAX = 200_000
 # WGS-72, the constants SGP4 element sets are fitted with (Spacetrack Report 3).
 _MU_KM3_S2 = 398_600.8
 _EARTH_RADIUS_KM = 6_378.135
+_MEAN_MOTION_MIN = 0.03  # rev/day; the Moon makes 0.037
 _MEAN_MOTION_MAX = 18.0  # rev/day; a circular orbit at the surface makes 17.04
 
 
@@ -83,7 +84,7 @@ def check_elements(elements: Elements) -> Elements:
         raise InputError("bad-elements", f"eccentricity {e.eccentricity} is not in [0, 1)")
     if not 0.0 <= e.inclination_deg <= 180.0:
         raise InputError("bad-elements", f"inclination {e.inclination_deg} is not in [0, 180]")
-    if not 0.0 < e.mean_motion_rev_day < _MEAN_MOTION_MAX:
+    if not _MEAN_MOTION_MIN < e.mean_motion_rev_day < _MEAN_MOTION_MAX:
         raise InputError(
             "bad-elements", f"mean motion {e.mean_motion_rev_day} rev/day is no Earth orbit"
         )

@@ -121,9 +121,7 @@ def _events(plan: ContactPlan, at: Instant, end: Instant) -> list[Instant]:
     return [*edges[(edges > at) & (edges < end)].tolist(), end]
 
 
-def _matters(
-    plan: ContactPlan, route: Route | None, ends: tuple[int, int], event: Instant
-) -> bool:
+def _matters(plan: ContactPlan, route: Route | None, ends: tuple[int, int], event: Instant) -> bool:
     """Whether the contacts that change at an event can change the shortest path.
 
     One that finishes does if it is on the path; one that begins, only if light through it could

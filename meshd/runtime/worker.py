@@ -96,11 +96,17 @@ def _answer(stream: BinaryIO, finished: ShardFinished) -> None:
 def _listen(stream: BinaryIO, assignments: queue.SimpleQueue[Assignment]) -> None:
     """Read assignments. At the end the daemon is gone: so go, at once, with every descendant."""
     decoder = msgspec.msgpack.Decoder(Assignment)
-    while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
-        (length,) = _LENGTH.unpack(head)
-        assignments.put(decoder.decode(stream.read(length)))
-    command.kill_descendants()
-    os._exit(0)
+    status = 1
+    try:
+        while len(head := stream.read(_LENGTH.size)) == _LENGTH.size:
+            (length,) = _LENGTH.unpack(head)
+            assignments.put(decoder.decode(stream.read(length)))
+        status = 0
+    except msgspec.DecodeError as error:
+        sys.stderr.write(f"an assignment makes no sense: {error}\n")
+    finally:  # whatever it was: a worker that no longer listens could not be stopped
+        command.kill_descendants()
+        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,13 @@ class Matching:
             left[b] -= 1
             taken[a, b] = None
 
+    def copy(self) -> Matching:
+        """Another that starts where this one stands."""
+        other = Matching(0, 0)
+        other._left, other._used = list(self._left), list(self._used)
+        other._taken = dict(self._taken)
+        return other
+
     def free(self) -> IntArray:
         """Terminals left of each satellite."""
         return np.array(self._left, dtype=np.int64)

@@ -1,10 +1,10 @@
 """Lasers for a real catalogue: the same pairs on every node, without memory or negotiation.
 
-A catalogue has no slots, and neighbours come and go, so pairs are chosen at ticks aligned on UTC
-from what nearly does not change as satellites move: for two circular orbits the cosine between
-the satellites is A + B cos(2 u + phase), where A and B follow from one state of each. Their range
-is therefore known over the whole orbit, and a link chosen at one tick is chosen again at the
-next. (Method: prototypes of the project, "history-free, from orbit invariants".)
+A catalogue has no slots, and neighbours come and go, so pairs are chosen for blocks of time
+aligned on UTC, from what nearly does not change as satellites move: for two circular orbits the
+cosine between the satellites is A + B cos(2 u + phase), where A and B follow from one state of
+each. Their range is therefore known over the whole orbit, and most links of one block are chosen
+again in the next. (Method: prototypes of the project, "history-free, from orbit invariants".)
 
 Four terminals a satellite: ahead, behind, east, west. East means a plane whose node lies further
 east; seen from the satellite that is starboard on the way up and port on the way down.
@@ -16,19 +16,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meshd.ephemeris.propagate import EARTH_RADIUS_KM
 from meshd.ephemeris.sky import Sky
 from meshd.topology.candidates import Pairs
 from meshd.topology.contacts import Intervals, laser_intervals, laser_margin
 from meshd.topology.matching import Matching, pair_hash
 from meshd.topology.policy import LinkPolicy
 from meshd.topology.trajectory import FloatArray, IntArray, Trajectory
-from meshd.ephemeris.propagate import EARTH_RADIUS_KM
-from protocols.types import Instant
+from protocols.types import HOUR, Instant
 
 TERMINALS = 4
+BLOCK_NS = 2 * HOUR
 RANGE_WANTED_KM = 2_000.0
 """Hops of this length give few hops and short detours at once (measured in catalogue.md)."""
-_RANGE_BIN_KM = 50.0
+_RANGE_BIN_KM = 200.0  # wide, so that links do not change hands over a few km of drift
 _MEAN_RANGE_MAX_KM = 3_000.0
 _RANGE_MIN_KM = 50.0  # nearer, the line of sight turns faster than a terminal follows
 _SIGHT_MARGIN_KM = 30.0  # orbits are not quite circles: +-10 km of J2 at both ends
@@ -50,10 +51,11 @@ class _Frames(NamedTuple):
 def nearest_intervals(
     sky: Sky, policy: LinkPolicy, trajectory: Trajectory, start: Instant, end: Instant
 ) -> tuple[Pairs, Intervals]:
-    """The laser pairs chosen at the ticks over [start, end), and when they hold.
+    """The laser pairs chosen over [start, end), and when they hold.
 
-    A pair holds from a tick that chose it to the next, clipped to its true geometry; over
-    consecutive ticks it is one interval.
+    Lasting pairs are chosen once a block of BLOCK_NS, from the states in its middle; what
+    terminals they leave free is paired at each tick, until the next. A pair holds for as long as
+    it is chosen, clipped to its true geometry; over consecutive ticks it is one interval.
     """
     first = start // policy.tick_ns * policy.tick_ns
     ticks = np.arange(first, end + policy.tick_ns, policy.tick_ns, dtype=np.int64)
@@ -61,30 +63,34 @@ def nearest_intervals(
     motions = sky.satellites.mean_motions_rad_s()
     n = sky.n_satellites
     chosen = []
-    for k in range(ticks.size - 1):
+    block, lasting = -1, Matching(n, TERMINALS)
+    for k, tick in enumerate(ticks[:-1].tolist()):
+        if tick // BLOCK_NS != block:
+            block = tick // BLOCK_NS
+            middle = np.array([block * BLOCK_NS + BLOCK_NS // 2], dtype=np.int64)
+            at, moving = sky.satellites.states(middle)
+            lasting = lasting_pairs(policy, (at[0], moving[0]), motions)
         states = (positions[k], velocities[k], positions[k + 1])
-        chosen.append(choose_pairs(policy, states, motions))
+        chosen.append(with_passing(policy, lasting, states).pairs())
     keys, runs = _runs(chosen, ticks, n)
     a, b = keys // n, keys % n
     pairs = Pairs(a, b, np.ones(a.size, dtype=bool))
     return pairs, _meet(laser_intervals(trajectory, policy, pairs), runs)
 
 
-def choose_pairs(
-    policy: LinkPolicy, states: tuple[FloatArray, FloatArray, FloatArray], motions: FloatArray
-) -> tuple[IntArray, IntArray]:
-    """The pairs (a < b) of one tick, in order, from positions and velocities at it, positions at the next.
+def lasting_pairs(
+    policy: LinkPolicy, states: tuple[FloatArray, FloatArray], motions: FloatArray
+) -> Matching:
+    """The pairs of a block, from positions and velocities (n, 3) in its middle.
 
-    Greedy, one link a terminal, best first: pairs that hold all orbit, by how slowly they drift
-    apart, then by how near their mean range is to RANGE_WANTED_KM, then by a hash of the two.
-    First each terminal keeps to its own direction; then free ones take any direction; then those
-    still free take whatever holds until the next tick, slowest relative motion first.
+    Only pairs in sight of each other all around the orbit, all through the block. Greedy, one
+    link a terminal, best first: by how slowly they drift apart, then by how near their mean range
+    is to RANGE_WANTED_KM, then by a hash of the two. First each terminal keeps to its own
+    direction; then free ones take any.
     """
-    positions, velocities, later = states
+    positions, velocities = states
     usable = np.flatnonzero(
-        np.isfinite(positions).all(axis=1)
-        & np.isfinite(velocities).all(axis=1)
-        & np.isfinite(later).all(axis=1)
+        np.isfinite(positions).all(axis=1) & np.isfinite(velocities).all(axis=1)
     )
     frames = _frames(positions, velocities)
     matching = Matching(len(positions), TERMINALS)
@@ -92,10 +98,22 @@ def choose_pairs(
     i, j, order, sector = _lasting(policy, frames, motions, i, j)
     matching.take(i[order], j[order], sector[order])
     matching.take(i[order], j[order], None)
-    free = usable[matching.free()[usable] > 0]
+    return matching
+
+
+def with_passing(
+    policy: LinkPolicy, lasting: Matching, states: tuple[FloatArray, FloatArray, FloatArray]
+) -> Matching:
+    """The pairs of a tick: the block's, and for free terminals whatever holds to the next tick.
+
+    `states` are positions and velocities at the tick, and positions at the next.
+    """
+    finite = np.isfinite(states[0]).all(axis=1) & np.isfinite(states[2]).all(axis=1)
+    free = np.flatnonzero(finite & (lasting.free() > 0))
     i, j = _passing(policy, states, free)
+    matching = lasting.copy()
     matching.take(i, j, None)
-    return matching.pairs()
+    return matching
 
 
 def _frames(positions: FloatArray, velocities: FloatArray) -> _Frames:
@@ -144,9 +162,11 @@ def _lasting(
     longest = np.sqrt(sum2 - product * (mean - swing))
     shortest = np.sqrt(np.maximum(sum2 - product * (mean + swing), 0.0))
     range_km = np.sqrt(sum2 - product * mean)
+    drift_km_h = np.abs(motions[i] - motions[j]) * radius[i] * 3_600
+    longest = longest + drift_km_h * (BLOCK_NS / 2 / HOUR)
     good = (longest < limit) & (shortest > _RANGE_MIN_KM) & (range_km <= _MEAN_RANGE_MAX_KM)
     i, j, range_km, lead = i[good], j[good], range_km[good], ((qp - pq) / 2)[good]
-    drift_km_h = np.abs(motions[i] - motions[j]) * radius[i] * 3_600
+    drift_km_h = drift_km_h[good]
     classes = np.searchsorted(_DRIFT_CLASSES_KM_H, drift_km_h)
     off = np.floor(np.abs(range_km - RANGE_WANTED_KM) / _RANGE_BIN_KM)
     order = np.lexsort((pair_hash(i, j), off, classes))
@@ -163,18 +183,23 @@ def _sectors(normal: FloatArray, lead: FloatArray, i: IntArray, j: IntArray) -> 
 def _passing(
     policy: LinkPolicy, states: tuple[FloatArray, FloatArray, FloatArray], free: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Pairs of free satellites in sight at this tick and the next, slowest relative motion first."""
+    """Pairs of free satellites in sight now and at the next tick, slowest first."""
     positions, velocities, later = states
-    i, j = np.triu_indices(free.size, 1)
-    i, j = free[i], free[j]
-    away = positions[j] - positions[i]
-    range_km = np.sqrt(_dot(away, away))
-    near = (range_km < _MEAN_RANGE_MAX_KM) & (range_km > _RANGE_MIN_KM)
-    i, j, range_km = i[near], j[near], range_km[near]
+    found: list[tuple[IntArray, IntArray]] = []
+    for place in range(free.size):
+        others = free[place + 1 :]
+        away = positions[others] - positions[free[place]]
+        range2 = _dot(away, away)
+        others = others[(range2 < _MEAN_RANGE_MAX_KM**2) & (range2 > _RANGE_MIN_KM**2)]
+        found.append((np.full(others.size, free[place]), others))
+    found.append((free[:0], free[:0]))
+    i, j = np.concatenate([i for i, _ in found]), np.concatenate([j for _, j in found])
     cross = np.ones(i.size, dtype=bool)
     seen = laser_margin(policy, positions[i], positions[j], cross) >= 0.0
     seen &= laser_margin(policy, later[i], later[j], cross) >= 0.0
-    i, j, range_km = i[seen], j[seen], range_km[seen]
+    i, j = i[seen], j[seen]
+    away = positions[j] - positions[i]
+    range_km = np.sqrt(_dot(away, away))
     turning = velocities[j] - velocities[i]
     speed = np.floor(np.sqrt(_dot(turning, turning)) / _SPEED_BIN_KM_S)
     off = np.floor(np.abs(range_km - RANGE_WANTED_KM) / _RANGE_BIN_KM)
