@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from protocols import LinkMessage
-from protocols.record import Body
+from protocols.record import Body, Record
 from protocols.types import Cid, Duration, Instant, JobId, LinkId, NodeId, PacketId
 
 if TYPE_CHECKING:
@@ -61,6 +61,13 @@ class LinkFailed:
 class FrameReceived:
     link: LinkId
     frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsLoaded:
+    """Records that came by another way than a link (a roster); verified like any other."""
+
+    records: tuple[Record, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +360,7 @@ Event: TypeAlias = (
     | LinkDown
     | LinkFailed
     | FrameReceived
+    | RecordsLoaded
     | StandingWanted
     | PlanLoaded
     | JobSubmitted

@@ -15,7 +15,7 @@ from multiaddr import Multiaddr
 
 from meshd.adapters.identity import Identity
 from meshd.adapters.links_dial import Connection, Libp2pStream, dial, hang_up
-from meshd.adapters.links_host import GuardedTcp, build_host, hush
+from meshd.adapters.links_host import GuardedTcp, build_host, hush, listening
 from meshd.adapters.links_stream import LinkLimits, LinkStream
 from meshd.seam import Event, FrameReceived, LinkDown, LinkFailed, LinkUp
 from protocols.errors import MeshError
@@ -108,7 +108,8 @@ class Libp2pLinks:
 
     def open(self, node: NodeId, addresses: tuple[str, ...]) -> None:
         """Dial a node at its addresses, in order; LinkUp or LinkFailed follows."""
-        self._running().start_soon(self._open, node, addresses)
+        if not self._stopping:
+            self._running().start_soon(self._open, node, addresses)
 
     def send(self, link: LinkId, frame: bytes) -> None:
         """Queue a frame; on a link that is down it is dropped (its LinkDown is on the way)."""
@@ -119,8 +120,8 @@ class Libp2pLinks:
     def close(self, link: LinkId, code: str) -> None:
         """End a link; frames sent before may still leave. LinkDown with this code follows."""
         up = self._links.get(link)
-        if up is not None:
-            up.kindly = up.stream.code is None
+        if up is not None and up.stream.code is None:
+            up.kindly = True
             up.stream.end(code, kindly=True)
 
     def peers(self) -> tuple[LinkInfo, ...]:
@@ -189,7 +190,7 @@ class Libp2pLinks:
             try:
                 with stop:
                     await hush(host)
-                    addresses = tuple(str(address) for address in host.get_addrs())
+                    addresses = listening(host, self._listen)
                     if len(addresses) < len(self._listen):
                         refusals.append(self._refusal())
                         return
@@ -199,6 +200,7 @@ class Libp2pLinks:
                         task_status.started(addresses)
                         await trio.sleep_forever()
             finally:
+                self._stopping = True
                 self._nursery = None
                 self._links.clear()
                 with trio.CancelScope(shield=True):

@@ -79,7 +79,7 @@ class _Socket(TrioTCPStream):
         self._unread = bytearray()
 
     async def read(self, n: int | None = None) -> bytes:
-        if not self._unread:
+        if n != 0 and not self._unread:
             self._unread += await super().read(_RECEIVE_BYTES)
         count = len(self._unread) if n is None else n
         data = bytes(self._unread[:count])
@@ -202,6 +202,13 @@ async def hush(host: IHost) -> None:
     network: Any = host.get_network()
     await network.auto_connector.stop()
     await network.connection_pruner.stop()
+
+
+def listening(host: IHost, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The addresses, with ports and ids, that came of those wanted, in their order."""
+    listeners: dict[str, IListener] = host.get_network().listeners
+    found = (listeners[where] for where in map(str, map(Multiaddr, wanted)) if where in listeners)
+    return tuple(f"{at}/p2p/{host.get_id()}" for listener in found for at in listener.get_addrs())
 
 
 def _guarded(

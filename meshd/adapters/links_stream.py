@@ -67,8 +67,8 @@ class LinkCounts:
 class LinkStream:
     """One stream's life. It ends once, with a code; from then on it delivers nothing.
 
-    `delay` gives the seconds by which a frame that has just been read is held before it is
-    delivered (a laboratory's light time); None delivers at once.
+    `delay` gives the seconds by which what has just been read is held before it is delivered
+    (a laboratory's light time); None delivers at once.
     """
 
     def __init__(
@@ -172,10 +172,10 @@ class LinkStream:
         decoder, code = FrameDecoder(), "peer-closed"
         try:
             while data := await self._stream.read(READ_BYTES_MAX):
-                read_at = trio.current_time()
+                due = trio.current_time() + (self._delay() if self._delay else 0.0)
                 self.counts.bytes_in += len(data)
                 for frame in decoder.feed(data):
-                    await self._take(frame, read_at)
+                    await self._take(frame, due)
                 decoder.check()
             decoder.close()
         except ProtocolError as error:
@@ -184,11 +184,11 @@ class LinkStream:
             pass
         self._end_behind_held(code)
 
-    async def _take(self, frame: bytes, read_at: float) -> None:
+    async def _take(self, frame: bytes, due: float) -> None:
         self.counts.frames_in += 1
         if self._delay is not None:
             await self._held.wait_for_room(len(frame))
-            self._held.put(frame, read_at + self._delay())
+            self._held.put(frame, due)
             return
         self._deliver_while_up(frame)
         if self.counts.frames_in % _POSTS_PER_TURN == 0:

@@ -111,10 +111,7 @@ class Blobs:
             self._wants[cid] += 1
             return [BlobStored(cid, 0)]
         if cid in self._fetches:
-            fetch = self._fetches[cid]
-            fetch.wants += 1
-            fetch.until = max(fetch.until, now + wanted.lifetime_ns)
-            return []
+            return self._want_again(self._fetches[cid], wanted, now)
         if wanted.source == self._me:
             return [BlobFailed(cid, "blob-missing")]
         if len(self._fetches) >= FETCHES_MAX:
@@ -122,6 +119,16 @@ class Blobs:
         fetch = Fetch(cid, wanted.source, now + wanted.lifetime_ns)
         self._fetches[cid] = fetch
         return self._ask(fetch, 0, now)
+
+    def _want_again(self, fetch: Fetch, wanted: BlobWanted, now: Instant) -> list[Effect]:
+        """One more wants it; a source named later takes over, as the first may be gone."""
+        fetch.wants += 1
+        fetch.until = max(fetch.until, now + wanted.lifetime_ns)
+        if wanted.source in (fetch.source, self._me):
+            return []
+        fetch.source = wanted.source
+        asked = sorted(fetch.asked)
+        return [effect for offset in asked for effect in self._ask(fetch, offset, now)]
 
     def _unwant(self, cid: Cid) -> list[Effect]:
         if cid in self._fetches:

@@ -17,6 +17,7 @@ from meshd.seam import (
     Note,
     Persist,
     Publish,
+    RecordsLoaded,
     SendFrame,
     Started,
     Woke,
@@ -79,6 +80,10 @@ class Gossip:
     def view(self) -> tuple[Statement, ...]:
         return tuple(self._table[key].statement for key in sorted(self._table))
 
+    def records(self, author: NodeId) -> tuple[Record, ...]:
+        """What we hold of an author, as signed: a roster entry for others."""
+        return tuple(self._table[key].record for key in sorted(self._table) if key[0] == author)
+
     # --- what happens ---------------------------------------------------------------------------
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
@@ -95,7 +100,9 @@ class Gossip:
             case LinkLost(node=node):
                 self._peers.pop(node, None)
             case MessageReceived(node=node, message=Records() as message):
-                return self._receive(node, message, now)
+                return self._receive(node, message.records, now)
+            case RecordsLoaded(records=records):
+                return self._receive(self._me, records, now)
             case MessageReceived(node=node, message=Digest() as digest):
                 return self._level(node, digest, now)
             case _:
@@ -141,10 +148,10 @@ class Gossip:
 
     # --- others' statements ---------------------------------------------------------------------
 
-    def _receive(self, node: NodeId, message: Records, now: Instant) -> list[Effect]:
+    def _receive(self, node: NodeId, records: tuple[Record, ...], now: Instant) -> list[Effect]:
         effects: list[Effect] = []
         try:
-            for record in message.records:
+            for record in records:
                 effects += self._accept(node, record, now)
         except ProtocolError as error:
             effects.append(Note(error.code, {"node": node, "message": error.message}))

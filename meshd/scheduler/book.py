@@ -245,6 +245,8 @@ class Book:
 
     def _finished(self, job: Job, word: Finished, now: Instant) -> list[Effect]:
         shard, row = word.shard, job.shards[word.shard]
+        if row.phase is Phase.FINISHED:
+            return self._ready(job, shard, now)  # said again: a renewal, and maybe the sink's turn
         if row.phase not in (Phase.OFFERED, Phase.HELD):
             return []
         if word.code == "ok" and word.output is not None:
@@ -263,9 +265,15 @@ class Book:
         return [kept, *self._end(job, Status.FAILED, word.code, now)]
 
     def _ready(self, job: Job, shard: int, now: Instant) -> list[Effect]:
+        """The holder has the result and says so: tell the sink, again if it was long ago."""
         row, watch = job.shards[shard], job.watches[shard]
         assert row.output is not None and row.holder is not None
-        watch.until = now + 2 * self._trip(job.sink, now) + DELIVERY_NS
+        watch.until = now + self._lease_ns(row.holder, now)
+        if now < watch.ready_again_at:
+            return []
+        if watch.deliveries >= DELIVERIES_MAX:
+            return self._again(job, shard, "undelivered", now)
+        watch.ready_again_at = now + 2 * self._trip(job.sink, now) + DELIVERY_NS
         watch.deliveries += 1
         name, count = job.row.spec.name, len(job.shards)
         ready = Ready(job.name, shard, row.epoch, name, count, row.output, row.holder)
@@ -289,16 +297,14 @@ class Book:
         effects = self._release(job, shard, code, now)
         replaced = row.replaced + (row.phase is not Phase.OFFERED)
         job.shards[shard] = row.to(Phase.WAITING, holder=None, output=None, replaced=replaced)
-        job.watches[shard].deliveries = 0
+        job.watches[shard].deliveries = job.watches[shard].ready_again_at = 0
         report = ReportJob(job.name, "replaced", shard, row.holder, code)
         return [*effects, report, *self._place(job, now)]
 
     def _late(self, job: Job, shard: int, now: Instant) -> list[Effect]:
-        row = job.shards[shard]
-        if row.phase is Phase.FINISHED and job.watches[shard].deliveries < DELIVERIES_MAX:
-            return self._ready(job, shard, now)
-        if row.holder is not None and row.phase is not Phase.FINISHED:
-            self._loads.distrust(row.holder, now)
+        holder = job.shards[shard].holder
+        if holder is not None:
+            self._loads.distrust(holder, now)
         return self._again(job, shard, "lease-expired", now)
 
     def _release(self, job: Job, shard: int, code: str, now: Instant) -> list[Effect]:

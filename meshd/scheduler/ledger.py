@@ -32,8 +32,10 @@ class Watch:
     """What a shard waits for, and until when; not persisted: a restart places anew."""
 
     until: Instant = 0
+    """End of the offer, then of the lease, which lasts until the result is delivered."""
     declined: tuple[NodeId, ...] = ()
     deliveries: int = 0
+    ready_again_at: Instant = 0
 
 
 @dataclass(slots=True)

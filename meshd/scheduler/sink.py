@@ -6,7 +6,7 @@ import msgspec
 
 from meshd.scheduler.mail import Mail
 from meshd.scheduler.states import RESULT_ROW, ResultRow, result_rows
-from meshd.seam import BlobWanted, Effect, Note, Persist, ReportJob
+from meshd.seam import BlobUnwanted, BlobWanted, Effect, Note, Persist, ReportJob
 from protocols.job import Ready, Stored, Unfetched
 from protocols.types import SECOND, Cid, Instant, JobId, NodeId
 
@@ -49,9 +49,13 @@ class Sink:
             return [self._unfetched(scheduler, ready, "already-settled", now)]
         if len(self._rows) + len(self._expected) >= RESULTS_MAX:
             return [self._unfetched(scheduler, ready, "sink-full", now)]
-        again = key in self._expected
+        before = self._expected.get(key)
+        if before is not None and before[1].epoch >= ready.epoch:
+            return []
         self._expected[key] = (scheduler, ready)
-        return [] if again else [BlobWanted(ready.output, ready.holder, FETCH_NS)]
+        wanted: list[Effect] = [BlobWanted(ready.output, ready.holder, FETCH_NS)]
+        # A later epoch means another holder: what was asked of the old one may never come.
+        return wanted if before is None else [*wanted, BlobUnwanted(before[1].output)]
 
     def blob_stored(self, cid: Cid, now: Instant) -> list[Effect]:
         effects: list[Effect] = []

@@ -340,7 +340,7 @@ async def test_a_command_takes_no_more_memory_than_allowed(bench: Bench) -> None
 
 async def test_blobs_stay_while_they_are_used(bench: Bench) -> None:
     source = bench.blobs.put(b"x" * 100)
-    run = bench.order(kind="command", command=("sh", "-c", "sleep 0.5; cat"), input=source)
+    run = bench.order(kind="command", command=("sh", "-c", "sleep 0.5; cat; echo"), input=source)
     await bench.pool.prewarm()
     await trio.sleep(0.2)
     bench.blobs.release(source)
