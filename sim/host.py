@@ -29,6 +29,8 @@ class Host:
     """Those up at this end."""
     runs: dict[str, int] = field(default_factory=dict)
     """Shards at work, with the number of the run that may finish them."""
+    deadline: Instant | None = None
+    """What the node said after its last event."""
     wake_at: Instant | None = None
     """The earliest wake-up that is on its way."""
     woken_at: Instant = -1
@@ -58,7 +60,7 @@ class Host:
         self.links.clear()
         self.runs.clear()
         self.blobs.crash()
-        self.wake_at = None
+        self.wake_at = self.deadline = None
 
     def count_wake(self, now: Instant) -> None:
         if self.woken_at != now:

@@ -1,4 +1,4 @@
-"""Medium: what joins two places. Light time, rate, loss, bounded queues; cables for laboratories."""
+"""Medium: what joins two places: light time, rate, loss, a bounded queue; cables for the lab."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ class World:
         if effects:
             self.trace.effects(now, host.index, effects)
             self._performer.perform(host, effects)
-        self._rearm(host, node)
+        self._arm(host, node.next_deadline())
 
     def _arrive(self, host: Host, life: int, event: Event) -> None:
         if host.life == life and host.node is not None:
@@ -297,9 +297,9 @@ class World:
             self.tally.sent[offer.packet].predicted = way.arrive if way else None
         self.deliver(host, offer)
 
-    def _rearm(self, host: Host, node: Node) -> None:
+    def _arm(self, host: Host, deadline: Instant | None) -> None:
         """At most one wake-up under way is the one that counts: the earliest."""
-        deadline = node.next_deadline()
+        host.deadline = deadline
         if deadline is None:
             return
         at = deadline if deadline > self.now else self.now
@@ -308,13 +308,11 @@ class World:
             self.schedule(at, self._wake, (host, host.life, at))
 
     def _wake(self, host: Host, life: int, at: Instant) -> None:
-        node = host.node
-        if host.life != life or host.wake_at != at or node is None:
+        if host.life != life or host.wake_at != at or host.node is None:
             return
         host.wake_at = None
-        deadline = node.next_deadline()
-        if deadline is None or deadline > at:
-            self._rearm(host, node)  # put off meanwhile
+        if host.deadline is None or host.deadline > at:
+            self._arm(host, host.deadline)  # put off meanwhile
             return
         host.count_wake(at)
         self.deliver(host, Woke())

@@ -128,7 +128,9 @@ class Neighbours:
 
     def next_deadline(self) -> Instant | None:
         times = [n.opened_at + GREETING_NS for n in self._links.values() if not n.ready]
-        times += [*self._opening.values(), *(r.at for r in self._retry.values())]
+        busy = {neighbour.node for neighbour in self._links.values()} | self._opening.keys()
+        times += self._opening.values()
+        times += [retry.at for node, retry in self._retry.items() if node not in busy]
         times += self._missing.values()
         if self._next_change is not None:
             times.append(self._next_change)
