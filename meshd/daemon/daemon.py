@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
 from meshd.scheduler.holder import WorkPolicy
 from meshd.seam import Event, PlanLoaded
+from protocols.errors import MeshError
 from protocols.types import SECOND, NodeId
 
 if TYPE_CHECKING:
@@ -99,13 +100,7 @@ class Daemon:
             shared.verifier.verify,
         )
         self.executor = Executor(shared.pool, self.blobs, self._post, config.allow_command)
-        self.links = Libp2pLinks(
-            self.identity,
-            self._listen(),
-            self._post,
-            emulate=self._light_seconds if config.emulate_light else None,
-            now=shared.clock.now,
-        )
+        self.links = self._make_links(self.config.listen)
         ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
         self.driver = Driver(self.node, ports)
 
@@ -124,13 +119,42 @@ class Daemon:
 
     async def _start_links(self, nursery: trio.Nursery) -> tuple[str, ...]:
         """Listen where this daemon listened before, so that addresses given out stay true."""
+        before = self._addresses_before()
+        if before:
+            self.links = self._make_links(before)
+            try:
+                return await self._listen(nursery)
+            except MeshError as error:
+                if error.code != "cannot-listen":
+                    raise
+        self.links = self._make_links(self.config.listen)
+        return await self._listen(nursery)
+
+    async def _listen(self, nursery: trio.Nursery) -> tuple[str, ...]:
+        self.driver.ports = replace(self.driver.ports, links=self.links)
         addresses: tuple[str, ...] = await nursery.start(self.links.run)
-        bare = "\n".join(address.partition("/p2p/")[0] for address in addresses)
-        (self.home / PORT_FILE).write_text(bare)
+        bare = [address.partition("/p2p/")[0] for address in addresses]
+        asked = "\n".join(self.config.listen)
+        (self.home / PORT_FILE).write_text("\n".join([asked, "", *bare]), encoding="utf-8")
         return addresses
 
-    def _listen(self) -> tuple[str, ...]:
-        return self.config.listen
+    def _addresses_before(self) -> tuple[str, ...]:
+        """The addresses of the last run, if it was asked to listen on the same."""
+        try:
+            text = (self.home / PORT_FILE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ()
+        asked, _, bare = text.partition("\n\n")
+        return tuple(bare.split("\n")) if asked == "\n".join(self.config.listen) else ()
+
+    def _make_links(self, listen: tuple[str, ...]) -> Libp2pLinks:
+        return Libp2pLinks(
+            self.identity,
+            listen,
+            self._post,
+            emulate=self._light_seconds if self.config.emulate_light else None,
+            now=self.shared.clock.now,
+        )
 
     async def _follow(
         self, world: World, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
