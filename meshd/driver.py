@@ -12,16 +12,13 @@ import trio
 
 import protocols
 from meshd.node import Node
+from meshd.ports import BlobPort, ClockPort, ExecutorPort, LinkPort, StorePort
 from meshd.seam import (
-    BlobPort,
     BlobRejected,
     BlobStored,
-    ClockPort,
     CloseLink,
     Effect,
     Event,
-    ExecutorPort,
-    LinkPort,
     Note,
     OpenLink,
     PayloadArrived,
@@ -35,7 +32,6 @@ from meshd.seam import (
     SendFrame,
     Started,
     StopShard,
-    StorePort,
     Woke,
     WriteBlob,
 )

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from protocols.blob import BlobMessage
-from protocols.errors import ProtocolError
+from protocols.errors import MALFORMED, ProtocolError
 from protocols.forward import Accepted, Packet, Refused, Undelivered
 from protocols.gossip import Digest, Records
 from protocols.job import JobMessage
@@ -47,13 +47,13 @@ class Codec(Generic[T]):
         """Raises ProtocolError: "bad-message" or "unknown-message"."""
         try:
             return self._decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             raise self._reason(data, error) from None
 
     def _reason(self, data: bytes, error: Exception) -> ProtocolError:
         try:
             raw = msgspec.msgpack.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except MALFORMED:
             return ProtocolError("bad-message", "a frame is not msgpack")
         tag = raw[0] if isinstance(raw, list) and raw else None
         if isinstance(tag, str) and tag not in self._tags:

@@ -16,17 +16,19 @@ CHUNK_BYTES_MAX = 49_152
 
 BLOB_BYTES_MAX = 1 << 30
 RECORD_BYTES_MAX = 16_384
+PACKET_ID_MAX = 40
 HOP_LIMIT_MAX = 64
 DEAD_LINKS_MAX = 16
 DIGEST_ENTRIES_MAX = 1_000
 RECORDS_MAX = 256
 ADDRESSES_MAX = 8
 STANDING_MAX = 256
+SPEED_MAX = 1_000_000.0
 SHARDS_MAX = 10_000
 SHARDS_RENEWED_MAX = 1_024
 
 Node: TypeAlias = Annotated[NodeId, Meta(min_length=1, max_length=64)]
-Packet_: TypeAlias = Annotated[PacketId, Meta(min_length=1, max_length=40)]
+Packet_: TypeAlias = Annotated[PacketId, Meta(min_length=1, max_length=PACKET_ID_MAX)]
 Job_: TypeAlias = Annotated[JobId, Meta(min_length=1, max_length=40)]
 Cid_: TypeAlias = Annotated[Cid, Meta(min_length=59, max_length=59)]
 Name: TypeAlias = Annotated[str, Meta(max_length=128)]

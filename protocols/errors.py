@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the message: the last two for bad UTF-8 and for
+values nested thousands deep."""
+
 
 class MeshError(Exception):
     """A refusal a person can act on: a stable `code`, and what is wrong, where, what to do."""

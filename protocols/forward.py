@@ -10,6 +10,7 @@ from msgspec import Meta
 from protocols.bounds import (
     DEAD_LINKS_MAX,
     HOP_LIMIT_MAX,
+    PACKET_ID_MAX,
     PAYLOAD_BYTES_MAX,
     Code,
     Name,
@@ -30,6 +31,11 @@ class PacketIds:
     def next(self, now: Instant) -> PacketId:
         self._count += 1
         return PacketId(f"{self._prefix}{now:x}.{self._count:x}")
+
+
+def answer_id(packet: PacketId, mark: str) -> PacketId:
+    """The name of the one answer to a packet: its own, marked, and still a legal name."""
+    return PacketId(packet[-(PACKET_ID_MAX - len(mark)) :] + mark)
 
 
 class Hop(msgspec.Struct, frozen=True, array_like=True):

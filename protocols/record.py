@@ -11,6 +11,7 @@ from msgspec import Meta
 from protocols.bounds import (
     ADDRESSES_MAX,
     RECORD_BYTES_MAX,
+    SPEED_MAX,
     STANDING_MAX,
     Count,
     Name,
@@ -18,7 +19,7 @@ from protocols.bounds import (
     Node,
     Text,
 )
-from protocols.errors import ProtocolError
+from protocols.errors import MALFORMED, ProtocolError
 from protocols.types import NodeId
 
 DOMAIN = b"meshd/record/1\n"
@@ -44,7 +45,7 @@ class Beacon(msgspec.Struct, frozen=True, array_like=True, tag="beacon"):
     running: Count
     queued: Count
     wait_ns: Nanoseconds
-    speed: float
+    speed: Annotated[float, Meta(gt=0, le=SPEED_MAX)]
     """Work done per second, against the submitter's estimate (1.0 = as estimated)."""
     kinds: Annotated[tuple[Name, ...], Meta(max_length=8)]
 
@@ -98,7 +99,7 @@ def read(record: Record) -> Statement:
     """The statement inside, not yet verified. Raises ProtocolError("bad-record")."""
     try:
         return _statement.decode(record.statement)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise ProtocolError("bad-record", f"a record cannot be read: {error}") from None
 
 

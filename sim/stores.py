@@ -9,7 +9,7 @@ PARTIALS_MAX = 256
 
 
 class MemoryBlobs:
-    """Blobs as `seam.BlobPort` has them. What is released is gone at once: a sterner store."""
+    """Blobs as `ports.BlobPort` has them. What is released is gone at once: a sterner store."""
 
     def __init__(self) -> None:
         self._blobs: dict[Cid, bytes] = {}

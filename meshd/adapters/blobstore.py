@@ -26,7 +26,7 @@ _RELEASED = ".released"
 
 
 class BlobStore:
-    """`seam.BlobPort` over one folder of at most `bytes_max` bytes, unfinished blobs included."""
+    """`ports.BlobPort` over one folder of at most `bytes_max` bytes, unfinished blobs included."""
 
     def __init__(self, folder: Path, bytes_max: int, partials_max: int = PARTIALS_MAX) -> None:
         self.folder = folder

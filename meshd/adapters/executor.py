@@ -40,7 +40,7 @@ _DISTURBED = frozenset({"memory-limit", "crashed"})
 
 
 class Executor:
-    """`seam.ExecutorPort` of one daemon over the pool it shares with others."""
+    """`ports.ExecutorPort` of one daemon over the pool it shares with others."""
 
     def __init__(
         self, pool: WorkerPool, blobs: BlobStore, post: Post, allow_commands: bool = False

@@ -20,7 +20,7 @@ _APPLICATION = 0x6D657368  # "mesh": another program's database is not taken for
 
 
 class Store:
-    """`seam.StorePort` over one SQLite file; used from one trio loop."""
+    """`ports.StorePort` over one SQLite file; used from one trio loop."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

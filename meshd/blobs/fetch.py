@@ -84,6 +84,8 @@ class Blobs:
                 return self._unwant(cid)
             case BlobStored(cid=cid):
                 fetch = self._fetches.pop(cid, None)
+                if fetch is not None and fetch.wants <= 0:
+                    return [ReleaseBlob(cid)]  # who wanted it gave up while it came
                 self._wants[cid] = self._wants.get(cid, 0) + (fetch.wants if fetch else 0)
                 return []
             case ShardFinished(output=output):

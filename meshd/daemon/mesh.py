@@ -207,7 +207,7 @@ class Mesh:
             while self._running(at):
                 await watcher.next()
                 job = at.node.scheduler.book.find(JOB)
-                if not killed and job is not None and job.count(Phase.DELIVERED) >= 1:
+                if not killed and job is not None and job.count(Phase.FINISHED) >= 1:
                     killed, lost = self._kill_holder(job, ends)
                     if killed:
                         tell(f"{killed} killed while it held {lost} of the shards")
@@ -236,18 +236,22 @@ class Mesh:
         at.driver.post(JobSubmitted(JOB, msgspec.msgpack.encode(spec)))
 
     def _kill_holder(self, job: JobView, spared: tuple[str, ...]) -> tuple[str, int]:
-        """Kill the satellite that holds most unfinished shards; ties by name."""
-        held = Counter(
-            self.name_of(shard.row.holder)
-            for shard in job.shards
-            if shard.row.phase is Phase.HELD and shard.row.holder is not None
-        )
-        names = [name for name in sorted(held) if name in self.daemons and name not in spared]
+        """Kill the satellite that holds most shards still at work, else undelivered; then by name.
+
+        Returns its name and how many it held; ("", 0) when no satellite holds any.
+        """
+        working = self._holders(job, Phase.HELD)
+        undelivered = self._holders(job, Phase.FINISHED)
+        names = sorted({*working, *undelivered} & self.daemons.keys() - set(spared))
         if not names:
             return "", 0
-        victim = max(names, key=lambda name: held[name])
+        victim = max(names, key=lambda name: (working[name], undelivered[name]))
         self.kill(victim)
-        return victim, held[victim]
+        return victim, working[victim] + undelivered[victim]
+
+    def _holders(self, job: JobView, phase: Phase) -> Counter[str]:
+        rows = [shard.row for shard in job.shards if shard.row.phase is phase]
+        return Counter(self.name_of(row.holder) for row in rows if row.holder is not None)
 
     async def _settled(
         self, digits: Digits, at: Daemon, sink: Daemon, course: tuple[str, int, float]

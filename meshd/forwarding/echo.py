@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from meshd.seam import Effect, Event, PayloadArrived, PayloadOffered
-from protocols.types import SECOND, Instant, PacketId
+from protocols.forward import answer_id
+from protocols.types import SECOND, Instant
 
 PING_PORT = "ping"
 PONG_PORT = "pong"
@@ -16,7 +17,7 @@ class Echo:
     def handle(self, event: Event, now: Instant) -> list[Effect]:
         if not isinstance(event, PayloadArrived) or event.port != PING_PORT:
             return []
-        pong = PacketId(f"{event.packet}~")
+        pong = answer_id(event.packet, "~")
         return [PayloadOffered(pong, event.source, PONG_PORT, event.payload, PONG_LIFETIME_NS)]
 
     def next_deadline(self) -> Instant | None:

@@ -27,7 +27,7 @@ from meshd.seam import (
 )
 from protocols.bounds import DEAD_LINKS_MAX, HOP_LIMIT_MAX, PAYLOAD_BYTES_MAX
 from protocols.errors import ProtocolError
-from protocols.forward import Accepted, Hop, Packet, Refused, Undelivered
+from protocols.forward import Accepted, Hop, Packet, Refused, Undelivered, answer_id
 from protocols.types import SECOND, Instant, NodeId, PacketId
 
 REPORT_PORT = "report"
@@ -241,7 +241,7 @@ class Forwarder:
             return [note]
         report = Undelivered(packet.id, packet.port, packet.destination, code)
         offer = PayloadOffered(
-            packet=PacketId(f"{packet.id}!"),
+            packet=answer_id(packet.id, "!"),
             destination=packet.source,
             port=REPORT_PORT,
             payload=protocols.report.encode(report),

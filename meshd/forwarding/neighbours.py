@@ -130,7 +130,7 @@ class Neighbours:
         times = [n.opened_at + GREETING_NS for n in self._links.values() if not n.ready]
         busy = {neighbour.node for neighbour in self._links.values()} | self._opening.keys()
         times += self._opening.values()
-        times += [retry.at for node, retry in self._retry.items() if node not in busy]
+        times += [r.at for node, r in self._retry.items() if node not in busy and self._dials(node)]
         times += self._missing.values()
         if self._next_change is not None:
             times.append(self._next_change)
@@ -213,6 +213,8 @@ class Neighbours:
         self._opening.pop(node, None)
         self._back_off(node, now)
         note = Note("link-failed", {"node": node, "code": code, "message": message})
+        if node in self._ready:
+            return [note]  # it has dialled us meanwhile
         return [note, LinkLost(None, node, False, code)]
 
     def _back_off(self, node: NodeId, now: Instant) -> None:
@@ -251,7 +253,7 @@ class Neighbours:
         for node, addresses in due.items():
             if node in linked or node in self._opening:
                 continue
-            if node not in self._wanted and node < self._me:
+            if not self._dials(node):
                 effects += self._await_dialler(node, now)
             elif node not in self._retry or self._retry[node].at <= now:
                 self._opening[node] = now + OPENING_NS
@@ -302,6 +304,10 @@ class Neighbours:
         for node, address in self._wanted.items():
             due[node] = (address, *(a for a in due.get(node, ()) if a != address))
         return due
+
+    def _dials(self, node: NodeId) -> bool:
+        """The lower NodeId opens a planned link; who wants a standing one opens that."""
+        return node in self._wanted or self._me < node
 
     def _planned(self, node: NodeId, now: Instant) -> bool:
         return self._router.contact_end(node, now) is not None

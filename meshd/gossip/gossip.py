@@ -34,6 +34,9 @@ FLUSH_NS = 100 * MILLISECOND
 ANTI_ENTROPY_NS = 10 * SECOND
 FUTURE_MAX_NS = 60 * SECOND
 TABLE_MAX = 65_536
+KNOWN_MAX = 2 * TABLE_MAX
+"""What one neighbour is remembered to hold; it may hold what we have no room for."""
+
 FRAME_RECORDS_BYTES_MAX = 131_072
 SEQUENCE_BLOCK = 1_000
 SEQUENCE_ROW = "sequence"
@@ -61,6 +64,11 @@ class Peer:
     knows: dict[Key, int] = field(default_factory=dict)
     pending: dict[Key, None] = field(default_factory=dict)
     flush_at: Instant | None = None
+
+    def told(self, key: Key, sequence: int) -> None:
+        """It says it holds this. Forgetting that costs a record sent in vain, no more."""
+        if key in self.knows or len(self.knows) < KNOWN_MAX:
+            self.knows[key] = sequence
 
 
 class Gossip:
@@ -126,6 +134,7 @@ class Gossip:
             self._level_at = now + ANTI_ENTROPY_NS
             for key in [key for key, entry in self._table.items() if entry.expired(now)]:
                 del self._table[key]
+            effects += self._renew(now)
             if self._peers:
                 peer = self._peers[self._rng.choice(sorted(self._peers))]
                 effects += self._digests(peer, now, OPEN, OPEN, answer=False)
@@ -146,6 +155,12 @@ class Gossip:
         self._store(statement, sign(statement, self._signer), now)
         return [*self._reserve(), Learnt(self._me, event.body, now)]
 
+    def _renew(self, now: Instant) -> list[Effect]:
+        """What is still true is said again at half its life: no one forgets who stays silent."""
+        mine = [self._table.get((self._me, kind)) for kind in sorted(KINDS.values())]
+        old = [e for e in mine if e and e.statement.issued_at + e.statement.ttl_ns // 2 <= now]
+        return [effect for entry in old for effect in self._again(entry, now)]
+
     # --- others' statements ---------------------------------------------------------------------
 
     def _receive(self, node: NodeId, records: tuple[Record, ...], now: Instant) -> list[Effect]:
@@ -165,7 +180,7 @@ class Gossip:
         key = (statement.author, KINDS[type(statement.body)])
         peer = self._peers.get(node)
         if peer is not None:
-            peer.knows[key] = max(statement.sequence, peer.knows.get(key, 0))
+            peer.told(key, max(statement.sequence, peer.knows.get(key, 0)))
         known = self._table.get(key)
         if known is not None and statement.sequence <= known.statement.sequence:
             return []
@@ -211,7 +226,7 @@ class Gossip:
             entry = self._table.get(key)
             if entry is None or peer.knows.get(key, 0) >= entry.statement.sequence:
                 continue
-            peer.knows[key] = entry.statement.sequence
+            peer.told(key, entry.statement.sequence)
             batch.append(entry.record)
             size += len(entry.record.statement) + len(entry.record.signature)
         peer.flush_at = now + FLUSH_NS if peer.pending else None
@@ -241,7 +256,8 @@ class Gossip:
         if peer is None:
             return []
         theirs: dict[Key, int] = {(h.author, h.kind): h.sequence for h in digest.held}
-        peer.knows.update(theirs)
+        for key, sequence in theirs.items():
+            peer.told(key, sequence)
         lacking = False
         for key in self._range(digest.low, digest.high):
             entry = self._table[key]

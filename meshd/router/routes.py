@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
 from meshd.router.overlay import Overlay
-
 from meshd.seam import (
     Effect,
     Event,

@@ -120,6 +120,8 @@ class Book:
             case Accept():
                 return self._held(job, word.shard, source, now)
             case Decline(shard=shard, code=code):
+                if job.shards[shard].phase not in (Phase.OFFERED, Phase.HELD):
+                    return []
                 job.watches[shard].declined += (source,)
                 return self._again(job, shard, code, now)
             case Finished():
@@ -281,9 +283,10 @@ class Book:
 
     def _delivered(self, job: Job, word: Stored, now: Instant) -> list[Effect]:
         shard, row = word.shard, job.shards[word.shard]
-        if row.phase is not Phase.FINISHED or row.output != word.output:
+        if row.phase is not Phase.FINISHED:
             return []
-        job.shards[shard] = row.to(Phase.DELIVERED)
+        # The sink may hold the result of an earlier epoch: the first that arrived is the result.
+        job.shards[shard] = row.to(Phase.DELIVERED, output=word.output)
         return [
             self._ledger.keep_shard(job, shard),
             ReportJob(job.name, "delivered", shard, row.holder),

@@ -18,11 +18,17 @@ from meshd.seam import (
 from protocols.bounds import SHARDS_RENEWED_MAX
 from protocols.job import Accept, Decline, Finished, Leased, Offer, Release, Renew
 from protocols.record import Beacon
-from protocols.types import MILLISECOND, SECOND, Cid, Instant, JobId, NodeId
+from protocols.types import MILLISECOND, SECOND, Cid, Duration, Instant, JobId, NodeId
 
 QUEUE_MAX = 64
 FETCH_NS = 60 * SECOND
 RENEWALS_A_LEASE = 3
+RENEWAL_GAP_MIN_NS = 500 * MILLISECOND
+"""However short a lease an offer asks for."""
+
+HELD_MAX = 4_096
+"""Finished and not yet released ones included."""
+
 KEEP_NS = 600 * SECOND
 """A finished shard that nobody releases is kept this long."""
 
@@ -50,6 +56,8 @@ class Holding:
     missing: tuple[Cid, ...]
     since: Instant
     finished: Finished | None = None
+    failed: tuple[Cid, ...] = ()
+    """Blobs that could not be had: nobody keeps them for us, so there is nothing to give back."""
 
     @property
     def blobs(self) -> list[Cid]:
@@ -95,8 +103,7 @@ class Holder:
         holding = Holding(scheduler, offer, Stage.FETCHING, (), now)
         holding.missing = tuple(dict.fromkeys(holding.blobs))
         self._held[lease] = holding
-        if self._renew_at is None:
-            self._renew_at = now + offer.lease_ns // RENEWALS_A_LEASE
+        self._renew_by(now + _renewal_ns(offer))
         wanted = [BlobWanted(cid, scheduler, FETCH_NS) for cid in holding.blobs]
         return [accept, *wanted, *(self._start(now) if not holding.missing else [])]
 
@@ -115,7 +122,10 @@ class Holder:
     def blob_failed(self, cid: Cid, code: str, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
         for lease, holding in self._held.items():
-            if holding.stage is Stage.FETCHING and cid in holding.missing:
+            if cid not in holding.missing:
+                continue
+            holding.failed += (cid,)
+            if holding.stage is Stage.FETCHING:
                 effects += self._done(lease, ShardFinished(_run(lease), code, f"blob {cid}"), now)
         return effects
 
@@ -158,7 +168,8 @@ class Holder:
         if self._policy.slots == 0:
             return "no-slots"
         busy = sum(holding.stage is not Stage.DONE for holding in self._held.values())
-        return "queue-full" if busy >= self._policy.slots + QUEUE_MAX else ""
+        full = busy >= self._policy.slots + QUEUE_MAX or len(self._held) >= HELD_MAX
+        return "queue-full" if full else ""
 
     def _start(self, now: Instant) -> list[Effect]:
         """Start what is ready while there are slots, oldest first."""
@@ -185,7 +196,9 @@ class Holder:
 
     def _drop(self, lease: Lease) -> list[Effect]:
         holding = self._held.pop(lease)
-        effects: list[Effect] = [BlobUnwanted(cid) for cid in holding.blobs]
+        effects: list[Effect] = [
+            BlobUnwanted(cid) for cid in holding.blobs if cid not in holding.failed
+        ]
         if holding.stage is Stage.RUNNING:
             effects.append(StopShard(_run(lease)))
         if holding.finished is not None and holding.finished.output is not None:
@@ -202,13 +215,15 @@ class Holder:
                 leases.setdefault(holding.scheduler, []).append(Leased(*lease))
             else:
                 effects.append(self._mail.send(holding.scheduler, holding.finished, now))
-            at = now + holding.offer.lease_ns // RENEWALS_A_LEASE
-            self._renew_at = at if self._renew_at is None else min(self._renew_at, at)
+            self._renew_by(now + _renewal_ns(holding.offer))
         for scheduler, held in sorted(leases.items()):
             for i in range(0, len(held), SHARDS_RENEWED_MAX):
                 renew = Renew(tuple(held[i : i + SHARDS_RENEWED_MAX]))
                 effects.append(self._mail.send(scheduler, renew, now))
         return effects
+
+    def _renew_by(self, at: Instant) -> None:
+        self._renew_at = at if self._renew_at is None else min(self._renew_at, at)
 
     def _forgotten(self, holding: Holding, now: Instant) -> bool:
         return holding.stage is Stage.DONE and holding.since + KEEP_NS <= now
@@ -221,6 +236,10 @@ class Holder:
         ahead += sum(h.offer.estimate_ns for h in self._held.values() if h.stage is Stage.RUNNING)
         wait = ahead // slots if slots and running + len(queue) >= slots else 0
         return Beacon(slots, running, len(queue), wait, 1.0, self._policy.kinds)
+
+
+def _renewal_ns(offer: Offer) -> Duration:
+    return max(RENEWAL_GAP_MIN_NS, offer.lease_ns // RENEWALS_A_LEASE)
 
 
 def _run(lease: Lease) -> str:

@@ -42,10 +42,10 @@ class Sink:
     def ready(self, scheduler: NodeId, ready: Ready, now: Instant) -> list[Effect]:
         key = (ready.job, ready.shard)
         kept = self._rows.get(key)
-        if kept is not None and kept.scheduler == scheduler and kept.output == ready.output:
-            return [self._stored(scheduler, ready, now)]
+        if kept is not None and kept.scheduler == scheduler:
+            # Another run may have made other bytes: one result, the first.
+            return [self._stored(scheduler, ready, kept.output, now)]
         if kept is not None:
-            # Another run's bytes for a result already settled here: one result, the first.
             return [self._unfetched(scheduler, ready, "already-settled", now)]
         if len(self._rows) + len(self._expected) >= RESULTS_MAX:
             return [self._unfetched(scheduler, ready, "sink-full", now)]
@@ -68,7 +68,7 @@ class Sink:
             name = f"{RESULT_ROW}{ready.job}/{ready.shard}"
             effects.append(Persist(name, msgspec.msgpack.encode(row)))
             effects.append(ReportJob(ready.job, "stored", ready.shard, ready.holder))
-            effects.append(self._stored(scheduler, ready, now))
+            effects.append(self._stored(scheduler, ready, cid, now))
         return effects
 
     def blob_failed(self, cid: Cid, code: str, now: Instant) -> list[Effect]:
@@ -80,8 +80,8 @@ class Sink:
                 effects.append(self._unfetched(scheduler, ready, code, now))
         return effects
 
-    def _stored(self, scheduler: NodeId, ready: Ready, now: Instant) -> Effect:
-        word = Stored(ready.job, ready.shard, ready.epoch, ready.output)
+    def _stored(self, scheduler: NodeId, ready: Ready, kept: Cid, now: Instant) -> Effect:
+        word = Stored(ready.job, ready.shard, ready.epoch, kept)
         return self._mail.send(scheduler, word, now)
 
     def _unfetched(self, scheduler: NodeId, ready: Ready, code: str, now: Instant) -> Effect:

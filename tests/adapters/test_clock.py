@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshd.adapters.clock import MissionClock, parse_epoch, parse_instant
-from meshd.seam import ClockPort
+from meshd.ports import ClockPort
 from protocols.errors import InputError
 from protocols.types import HOUR, SECOND
 

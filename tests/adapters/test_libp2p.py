@@ -25,7 +25,8 @@ from test_libp2p_kit import (
 
 from meshd.adapters.libp2p import Limits
 from meshd.adapters.links_stream import LinkLimits
-from meshd.seam import FrameReceived, LinkDown, LinkPort, LinkUp
+from meshd.ports import LinkPort
+from meshd.seam import FrameReceived, LinkDown, LinkUp
 from protocols.frame import FRAME_BYTES_MAX, encode_frame
 
 

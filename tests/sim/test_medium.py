@@ -35,7 +35,7 @@ def test_frames_of_one_way_queue_and_the_other_way_is_free():
 
 def test_a_full_outbox_refuses():
     medium, link = cable()
-    half = OUTBOX_BYTES_MAX // 2
+    half = OUTBOX_BYTES_MAX // 2 - 8
     said = [medium.carry(link, 0, half, START) for _ in range(3)]
     assert [type(one) for one in said] == [Ride, Ride, str]
     assert said[2] == "outbox-full"

@@ -295,38 +295,3 @@ def test_the_busiest_node_is_found_and_ties_go_by_name():
     submit(world, "a", "b", 3, 5.0)
     world.run_for(2 * SECOND)
     assert busiest(world) == "a"
-
-
-# --- what these found in the nodes --------------------------------------------------------------
-
-
-def test_a_node_sleeps_while_its_dial_is_under_way():
-    """A dialler whose retry is due again while it dials must not be woken without end."""
-    world = cabled("ab")
-    world.run_for(SECOND)
-    world.kill("b")
-    world.run_for(30 * SECOND)
-    assert world.events < 200
-
-
-def test_a_burst_larger_than_an_outbox_gets_through():
-    """The forwarder must not send more at once than a link takes, or it ends the link for ever."""
-    world = cabled("ab")
-    world.run_for(SECOND)
-    for _ in range(40):
-        world.send("a", "b", bytes(190_000))
-    world.run_for(30 * SECOND)
-    assert world.packets() == {"sent": 40, "delivered": 40, "lost": 0, "held": 0}
-
-
-def test_a_packet_is_not_bounced_while_news_of_a_dead_relay_spreads():
-    """b knows that k is gone and a does not yet: the packet must not fly between them."""
-    world = cabled("sa", "ab", "kb", "kd", "sx", "xy", "yz", "zw", "wd", delay_ns=MILLISECOND)
-    world.run_for(5 * SECOND)
-    world.kill("k")
-    world.run_for(10 * MILLISECOND)
-    packet = world.send("s", "d")
-    world.run_for(5 * SECOND)
-    sent = world.tally.sent[packet]
-    assert sent.lost == ""
-    assert max(sent.hops.count(node) for node in sent.hops) <= 2

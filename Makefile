@@ -1,0 +1,67 @@
+# meshd. Everything is a target here; `make` alone lists them.
+MAKEFLAGS += --no-print-directory --silent
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SEED ?= 1
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup run test check bench sim lock clean
+
+help: ## List the targets
+	awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## Make .venv with everything pinned in requirements.lock (once)
+
+$(READY): requirements.lock pyproject.toml
+	set -e; rm -f $@; \
+	if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  for python in python3.11 python3.12 python3.13 python3; do \
+	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo 'meshd needs Python 3.11 or later: install python3.11 with its venv module.' >&2; exit 1; fi; \
+	  if ! $$python -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "$$python has no venv module: install it (Debian, Ubuntu: python3-venv)." >&2; exit 1; fi; \
+	  echo "Making .venv with $$($$python --version)"; \
+	  $$python -m venv --clear .venv; \
+	fi; \
+	echo 'Installing what requirements.lock pins'; \
+	if ! $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --no-deps --require-hashes -r requirements.lock; then \
+	  command -v cc >/dev/null || \
+	    echo 'If a package had to be built above: install gcc and the headers of Python.' >&2; \
+	  exit 1; \
+	fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation -e .; \
+	touch $@
+
+run: setup ## The demo: a constellation of daemons, a route, a job that loses a satellite
+	$(BIN)/meshd demo
+
+test: setup ## Run all tests (ARGS='-k custody' for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Format, lint, types, import law, and the tests of the source itself
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest tests/tidy
+
+bench: setup ## Measure routes, codecs and signatures beside other libraries
+	$(BIN)/python -m tests.bench
+
+sim: setup ## One simulated experiment: make sim SEED=7
+	$(BIN)/meshsim run quickstart --seed $(SEED)
+
+lock: setup ## Pin the dependencies of pyproject.toml anew
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	  --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove .venv and all caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find meshd protocols sim tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,56 @@
+"""Ports: what a driver needs carried out, and by whom: clock, links, store, blobs, workers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from meshd.seam import RunShard
+from protocols.types import Cid, Instant, LinkId, NodeId
+
+
+class ClockPort(Protocol):
+    def now(self) -> Instant:
+        """Mission time; never goes back."""
+        ...
+
+    def real_seconds_until(self, instant: Instant) -> float:
+        """Seconds of the driver's own clock until a mission instant (0 when past)."""
+        ...
+
+
+class LinkPort(Protocol):
+    """Opens, closes and writes links. Answers come back as events through the driver's `post`."""
+
+    def open(self, node: NodeId, addresses: tuple[str, ...]) -> None: ...
+    def close(self, link: LinkId, code: str) -> None: ...
+    def send(self, link: LinkId, frame: bytes) -> None: ...
+
+
+class StorePort(Protocol):
+    """Durable rows. `commit` returns once the rows are on disk (off the loop where it blocks)."""
+
+    def load(self) -> tuple[tuple[str, bytes], ...]: ...
+    async def commit(self, rows: list[tuple[str, bytes | None]]) -> None: ...
+
+
+class BlobPort(Protocol):
+    """Content-addressed bytes on disk, bounded, verified when whole."""
+
+    def read(self, cid: Cid, offset: int, length: int) -> bytes | None: ...
+    def write(self, cid: Cid, offset: int, data: bytes, size: int) -> str:
+        """Store a piece; returns "partial", "stored" (whole and verified) or an error code."""
+        ...
+
+    def release(self, cid: Cid) -> None: ...
+    def size(self, cid: Cid) -> int | None:
+        """Bytes of a whole blob, or None when it is not here."""
+        ...
+
+    def cids(self) -> tuple[Cid, ...]: ...
+
+
+class ExecutorPort(Protocol):
+    """Runs shards in workers. Each run ends in one ShardFinished through the driver's `post`."""
+
+    def run(self, shard: RunShard) -> None: ...
+    def stop(self, run: str) -> None: ...
