@@ -9,6 +9,8 @@ from protocols.types import Cid, Instant, LinkId, NodeId
 
 
 class ClockPort(Protocol):
+    """Tells the time. Only the driver asks; a node is told."""
+
     def now(self) -> Instant:
         """Mission time; never goes back."""
         ...

@@ -20,7 +20,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Digest(msgspec.Struct, frozen=True, array_like=True, tag="digest"):
-    """All I hold between two keys ((author, kind), ends included; "" is open).
+    """All I hold between two keys (author, kind), `low` included, `high` not; ("", "") is open.
 
     The receiver sends back what is newer or missing in that range, and, unless `answer` is set,
     its own digest of the same range, so that one exchange levels both.

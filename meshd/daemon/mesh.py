@@ -72,6 +72,8 @@ class JobFacts(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Mesh:
+    """Daemons by the site they live at, each in a scope of its own."""
+
     clock: MissionClock
     daemons: dict[str, Daemon] = field(default_factory=dict)
     """Those alive, by site."""

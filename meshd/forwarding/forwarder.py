@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import msgspec
 
@@ -42,6 +43,10 @@ ACK_MARGIN_NS = 2 * SECOND
 """Beyond two light times: what a busy neighbour may take to answer."""
 
 TRIES_MAX = 3
+
+FLIGHT_BYTES_MAX = 1 << 20
+"""Sent to one neighbour and not yet accepted: well below an outbox, which ends a link if full."""
+
 LOOK_AGAIN_NS = SECOND
 """How often a packet without a way is looked at again when nothing else wakes it."""
 
@@ -57,6 +62,8 @@ class Custody:
     sent_to: NodeId | None
     wake_at: Instant
     tries: int = 0
+    queued_for: NodeId | None = None
+    """The neighbour whose earlier packets it waits behind."""
 
 
 class Forwarder:
@@ -71,6 +78,9 @@ class Forwarder:
         self._seen: OrderedDict[Key, None] = OrderedDict()
         self._delivered: OrderedDict[PacketId, None] = OrderedDict()
         self._timers: list[tuple[Instant, Key]] = []
+        self._flight: Counter[NodeId] = Counter()
+        """Bytes sent to each neighbour and not yet accepted."""
+        self._queues: dict[NodeId, dict[Key, None]] = {}
 
     def view(self) -> tuple[Custody, ...]:
         return tuple(self._held[key] for key in sorted(self._held))
@@ -84,7 +94,7 @@ class Forwarder:
             case MessageReceived(node=node, message=Packet() as packet):
                 return self._receive(node, packet, now)
             case MessageReceived(node=node, message=Accepted() as accepted):
-                return self._accepted(node, (accepted.packet, accepted.hop))
+                return self._accepted(node, (accepted.packet, accepted.hop), now)
             case MessageReceived(node=node, message=Refused() as refused):
                 return self._refused(node, refused, now)
             case LinkReady() | RoutesChanged():
@@ -134,7 +144,7 @@ class Forwarder:
             return self._neighbours.frame(node, Refused(packet.id, behind, "store-full"))
         self._remember(self._seen, key)
         effects = self._neighbours.frame(node, Accepted(packet.id, behind))
-        here = msgspec.structs.replace(packet, hops=(*packet.hops, Hop(self._me, now)))
+        here = self._stamp(packet, now)
         if packet.destination == self._me:
             return effects + self._deliver(here)
         if packet.expires_at <= now:
@@ -144,11 +154,34 @@ class Forwarder:
         self._hold(here, now)
         return effects + self._route((here.id, len(here.hops)), now)
 
-    def _accepted(self, node: NodeId, key: Key) -> list[Effect]:
+    def _accepted(self, node: NodeId, key: Key, now: Instant) -> list[Effect]:
         custody = self._held.get(key)
-        if custody is not None and custody.sent_to == node:
-            self._release(key)
-        return []
+        if custody is None or custody.sent_to != node:
+            return []
+        self._release(key)
+        effects: list[Effect] = []
+        for waiting in list(self._queues.get(node, ())):
+            if self._crowded(node, self._held[waiting].packet):
+                break
+            effects += self._route(waiting, now)
+        return effects
+
+    def _crowded(self, node: NodeId, packet: Packet) -> bool:
+        flight = self._flight[node]
+        return flight > 0 and flight + len(packet.payload) > FLIGHT_BYTES_MAX
+
+    def _stamp(self, packet: Packet, now: Instant) -> Packet:
+        """The packet with this hop on it. Where it has been here before, the way it took then came
+        back: that link is dead for this packet, or two nodes would toss it until gossip is level.
+        """
+        been = packet.hops
+        taken = [
+            (self._me, after.node)
+            for hop, after in pairwise(been)
+            if hop.node == self._me and (self._me, after.node) not in packet.dead
+        ]
+        dead = (*packet.dead, *taken)[-DEAD_LINKS_MAX:]
+        return msgspec.structs.replace(packet, hops=(*been, Hop(self._me, now)), dead=dead)
 
     def _refused(self, node: NodeId, refused: Refused, now: Instant) -> list[Effect]:
         key = (refused.packet, refused.hop)
@@ -198,14 +231,18 @@ class Forwarder:
             return self._wait(key, custody, hop.depart)
         if self._neighbours.link_to(hop.node) is None:
             return self._wait(key, custody, now + LOOK_AGAIN_NS)
+        if custody.sent_to != hop.node and self._crowded(hop.node, packet):
+            return self._wait(key, custody, now + LOOK_AGAIN_NS, hop.node)
         tries = custody.tries + 1 if custody.sent_to == hop.node else 1
         patience = 2 * hop.hop_ns + ACK_MARGIN_NS * tries
         self._set(key, Custody(packet, hop.node, now + patience, tries))
         return self._neighbours.frame(hop.node, packet)
 
-    def _wait(self, key: Key, custody: Custody, until: Instant) -> list[Effect]:
+    def _wait(
+        self, key: Key, custody: Custody, until: Instant, behind: NodeId | None = None
+    ) -> list[Effect]:
         wake_at = min(until, custody.packet.expires_at)
-        self._set(key, replace(custody, sent_to=None, wake_at=wake_at, tries=0))
+        self._set(key, Custody(custody.packet, None, wake_at, queued_for=behind))
         return []
 
     def _avoid(self, key: Key, node: NodeId, now: Instant) -> list[Effect]:
@@ -213,7 +250,8 @@ class Forwarder:
         custody = self._held[key]
         dead: DeadLinks = (*custody.packet.dead, (self._me, node))[-DEAD_LINKS_MAX:]
         packet = msgspec.structs.replace(custody.packet, dead=dead)
-        self._set(key, Custody(packet, None, now))
+        self._unsend(key)
+        self._held[key] = Custody(packet, None, now)
         return self._route(key, now)
 
     def _deliver(self, packet: Packet) -> list[Effect]:
@@ -269,13 +307,30 @@ class Forwarder:
         self._held_bytes += len(packet.payload)
 
     def _set(self, key: Key, custody: Custody) -> None:
+        self._unsend(key)
         self._held[key] = custody
+        if custody.sent_to is not None:
+            self._flight[custody.sent_to] += len(custody.packet.payload)
+        if custody.queued_for is not None:
+            self._queues.setdefault(custody.queued_for, {})[key] = None
         heapq.heappush(self._timers, (custody.wake_at, key))
         if len(self._timers) > TIMERS_MAX:
             self._timers = [(custody.wake_at, key) for key, custody in self._held.items()]
             heapq.heapify(self._timers)
 
+    def _unsend(self, key: Key) -> None:
+        """Take a packet out of the flight or the queue it is counted in."""
+        custody = self._held[key]
+        if custody.sent_to is not None:
+            self._flight[custody.sent_to] -= len(custody.packet.payload)
+        if custody.queued_for is not None:
+            queue = self._queues[custody.queued_for]
+            del queue[key]
+            if not queue:
+                del self._queues[custody.queued_for]
+
     def _release(self, key: Key) -> None:
+        self._unsend(key)
         custody = self._held.pop(key)
         self._held_bytes -= len(custody.packet.payload)
 

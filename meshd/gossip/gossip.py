@@ -49,6 +49,8 @@ Key = tuple[NodeId, str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """The newest statement of an author and kind, and the record that proves it."""
+
     statement: Statement
     record: Record
 
@@ -246,7 +248,7 @@ class Gossip:
         for number, cut in enumerate(cuts):
             held = tuple(Held(a, k, self._table[a, k].statement.sequence) for a, k in cut)
             start = low if number == 0 else _pair(cut[0])
-            end = high if number == len(cuts) - 1 else _pair(cut[-1])
+            end = high if number == len(cuts) - 1 else _pair(cuts[number + 1][0])
             digest = Digest(start, end, held, answer)
             effects.append(SendFrame(peer.link, protocols.link.encode(digest)))
         return effects
@@ -273,7 +275,7 @@ class Gossip:
         return effects
 
     def _range(self, low: tuple[str, str], high: tuple[str, str]) -> list[Key]:
-        return [k for k in sorted(self._table) if k >= low and (high == OPEN or k <= high)]
+        return [k for k in sorted(self._table) if k >= low and (high == OPEN or k < high)]
 
 
 def _pair(key: Key) -> tuple[str, str]:

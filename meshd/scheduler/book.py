@@ -100,28 +100,29 @@ class Book:
         return self._end(job, Status.CANCELLED, "cancelled", now)
 
     def renewed(self, source: NodeId, renew: Renew, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
         for lease in renew.leases:
             job = self._ledger.jobs.get(lease.job)
-            if job is None or self._refusal(job, source, lease):
-                continue
-            if job.shards[lease.shard].phase is Phase.HELD:
+            refusal = self._refusal(job, source, lease)
+            if job is None or refusal:
+                effects.append(self._tell_stale(source, lease, refusal, now))
+            elif job.shards[lease.shard].phase is Phase.HELD:
                 job.watches[lease.shard].until = now + self._lease_ns(source, now)
-        return []
+        return effects
 
     def hear(self, source: NodeId, word: Word, now: Instant) -> list[Effect]:
         """A holder's or a sink's word on a shard. What is not its to say is refused with a code."""
         job = self._ledger.jobs.get(word.job)
-        if job is None or not job.running:
-            return []
         refusal = self._refusal(job, source, word)
-        if refusal:
-            return [Note(refusal, {"job": word.job, "shard": word.shard, "node": source})]
+        if job is None or refusal:
+            note = Note(refusal, {"job": word.job, "shard": word.shard, "node": source})
+            if isinstance(word, Accept | Finished):
+                return [note, self._tell_stale(source, word, refusal, now)]
+            return [note]
         match word:
             case Accept():
                 return self._held(job, word.shard, source, now)
             case Decline(shard=shard, code=code):
-                if job.shards[shard].phase not in (Phase.OFFERED, Phase.HELD):
-                    return []
                 job.watches[shard].declined += (source,)
                 return self._again(job, shard, code, now)
             case Finished():
@@ -134,15 +135,20 @@ class Book:
                 return self._again(job, shard, code, now)
 
     def lost(self, lost: PayloadLost, now: Instant) -> list[Effect]:
-        """An offer that cannot arrive: give the shard to another at once."""
+        """An offer that cannot arrive goes to another at once; a `Ready` is said again soon."""
         for job in self._ledger.jobs.values():
-            shard = job.offers.pop(lost.packet, None)
+            shard = job.mail.pop(lost.packet, None)
             if shard is None:
                 continue
-            row = job.shards[shard]
+            row, watch = job.shards[shard], job.watches[shard]
             if row.phase is Phase.OFFERED and row.holder == lost.destination:
                 self._loads.distrust(lost.destination, now)
                 return self._again(job, shard, lost.code, now)
+            if row.phase is Phase.FINISHED and job.sink == lost.destination:
+                # The sink is out of reach for now, and the result safe with its holder: each time
+                # the holder says so again, so do we.
+                watch.ready_again_at = now
+                watch.deliveries = max(0, watch.deliveries - 1)
         return []
 
     def blob_failed(self, failed: BlobFailed, now: Instant) -> list[Effect]:
@@ -235,7 +241,7 @@ class Book:
             lease_ns=LEASE_NS,
         )
         sent = self._mail.send(node, offer, now)
-        job.offered(sent.packet, shard)
+        job.posted(sent.packet, shard)
         return [sent, ReportJob(job.name, "offered", shard, node)]
 
     def _held(self, job: Job, shard: int, node: NodeId, now: Instant) -> list[Effect]:
@@ -279,7 +285,9 @@ class Book:
         watch.deliveries += 1
         name, count = job.row.spec.name, len(job.shards)
         ready = Ready(job.name, shard, row.epoch, name, count, row.output, row.holder)
-        return [self._mail.send(job.sink, ready, now)]
+        sent = self._mail.send(job.sink, ready, now)
+        job.posted(sent.packet, shard)
+        return [sent]
 
     def _delivered(self, job: Job, word: Stored, now: Instant) -> list[Effect]:
         shard, row = word.shard, job.shards[word.shard]
@@ -320,8 +328,12 @@ class Book:
     # --- small things ---------------------------------------------------------------------------
 
     @staticmethod
-    def _refusal(job: Job, source: NodeId, word: Word | Leased) -> str:
+    def _refusal(job: Job | None, source: NodeId, word: Word | Leased) -> str:
         """Why `source` may not say this of the shard now; empty when it may."""
+        if job is None:
+            return "unknown-job"
+        if not job.running:
+            return "job-ended"
         if word.shard >= len(job.shards):
             return "unknown-shard"
         row = job.shards[word.shard]
@@ -329,6 +341,12 @@ class Book:
             return "stale-epoch"
         speaker = job.sink if isinstance(word, Stored | Unfetched) else row.holder
         return "" if source == speaker else "not-the-holder"
+
+    def _tell_stale(
+        self, node: NodeId, word: Accept | Finished | Leased, code: str, now: Instant
+    ) -> Effect:
+        """A holder of a lease that is over may stop and forget."""
+        return self._mail.send(node, Release(word.job, word.shard, word.epoch, code), now)
 
     def _trip(self, node: NodeId, now: Instant) -> Duration:
         return self._router.delays_from(self._me, now).get(node, 0)

@@ -50,6 +50,8 @@ class Stage(StrEnum):
 
 @dataclass(slots=True)
 class Holding:
+    """One shard taken on, from the offer to its release."""
+
     scheduler: NodeId
     offer: Offer
     stage: Stage

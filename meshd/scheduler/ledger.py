@@ -24,7 +24,7 @@ from protocols.types import SECOND, Cid, Instant, JobId, NodeId, PacketId
 ENDED_MAX = 1_024
 """Ended jobs kept for those who ask; the oldest is forgotten first."""
 
-OFFERS_MAX = 65_536
+MAIL_MAX = 65_536
 
 
 @dataclass(slots=True)
@@ -40,6 +40,8 @@ class Watch:
 
 @dataclass(slots=True)
 class Job:
+    """One job with its shards, as this daemon works on it."""
+
     name: JobId
     row: JobRow
     sink: NodeId
@@ -48,7 +50,8 @@ class Job:
     watches: list[Watch]
     place_at: Instant | None = None
     starved: bool = False
-    offers: dict[PacketId, int] = field(default_factory=dict)
+    mail: dict[PacketId, int] = field(default_factory=dict)
+    """Offers and announcements on their way, by packet, with their shard."""
 
     @property
     def running(self) -> bool:
@@ -65,10 +68,10 @@ class Job:
         idle = (Phase.WAITING, Phase.DELIVERED)
         return [(index, row) for index, row in enumerate(self.shards) if row.phase not in idle]
 
-    def offered(self, packet: PacketId, shard: int) -> None:
-        self.offers[packet] = shard
-        if len(self.offers) > OFFERS_MAX:
-            del self.offers[next(iter(self.offers))]
+    def posted(self, packet: PacketId, shard: int) -> None:
+        self.mail[packet] = shard
+        if len(self.mail) > MAIL_MAX:
+            del self.mail[next(iter(self.mail))]
 
     def next_deadline(self) -> Instant:
         times = [self.watches[index].until for index, _ in self.watched()]

@@ -13,6 +13,8 @@ MESSAGE_LIFETIME_NS = 30 * SECOND
 
 
 class Mail:
+    """Names and addresses what one part of the scheduler says."""
+
     def __init__(self, me: NodeId, use: str) -> None:
         self._ids = PacketIds(me, use)
 

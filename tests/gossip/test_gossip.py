@@ -1,0 +1,256 @@
+"""The newest true word of every author, and nothing else, reaches everyone."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import protocols
+from meshd.gossip import gossip as limits
+from meshd.gossip.gossip import Gossip
+from meshd.seam import (
+    CloseLink,
+    Effect,
+    Learnt,
+    LinkLost,
+    LinkReady,
+    MessageReceived,
+    Note,
+    Persist,
+    Publish,
+    RecordsLoaded,
+    SendFrame,
+    Started,
+    Woke,
+)
+from protocols.bounds import RECORD_BYTES_MAX
+from protocols.errors import ProtocolError
+from protocols.gossip import Digest, Held, Records
+from protocols.record import Presence, Record, Statement, sign
+from protocols.types import HOUR, MILLISECOND, SECOND, LinkId, NodeId
+from sim.chance import make_verifier, signer
+
+T0 = 1_000 * SECOND
+A, B, C = (NodeId(letter) for letter in "ABC")
+LINK = LinkId(1)
+
+
+def gossip(me: NodeId, rows: tuple[tuple[str, bytes], ...] = ()) -> Gossip:
+    machine = Gossip(me, Random(me), signer(me), make_verifier())
+    machine.handle(Started(rows), T0)
+    return machine
+
+
+def presence(text: str = "") -> Presence:
+    return Presence(text, "", ())
+
+
+def record(author: NodeId, sequence: int, text: str = "", at: int = T0, ttl: int = HOUR) -> Record:
+    return sign(Statement(author, sequence, at, ttl, presence(text)), signer(author))
+
+
+def give(machine: Gossip, *records: Record, sender: NodeId = B, now: int = T0) -> list[Effect]:
+    return machine.handle(MessageReceived(LINK, sender, Records(records)), now)
+
+
+def known(machine: Gossip) -> dict[NodeId, int]:
+    return {statement.author: statement.sequence for statement in machine.view()}
+
+
+def settle(one: Gossip, other: Gossip, now: int, rounds: int = 100) -> int:
+    """Carry frames between two, and wake them, until neither has more to say."""
+    names = {id(one): A, id(other): B}
+    effects = {
+        id(m): m.handle(LinkReady(LINK, peer, True, 0), now) for m, peer in ((one, B), (other, A))
+    }
+    frames = 0
+    for _ in range(rounds):
+        sent = [
+            (other if m is one else one, names[id(m)], e.frame)
+            for m in (one, other)
+            for e in effects[id(m)]
+            if isinstance(e, SendFrame)
+        ]
+        frames += len(sent)
+        effects = {id(one): [], id(other): []}
+        for to, source, frame in sent:
+            message = protocols.link.decode(frame)
+            effects[id(to)] += to.handle(MessageReceived(LINK, source, message), now)
+        now += 100 * MILLISECOND
+        for m in (one, other):
+            flush = [p.flush_at for p in m._peers.values() if p.flush_at is not None]
+            if flush and min(flush) <= now:
+                effects[id(m)] += m.handle(Woke(), now)
+        if not sent and not any(effects.values()):
+            return frames
+    raise AssertionError("they never stop talking")
+
+
+def test_own_statement_is_learnt_and_sent_to_neighbours_soon() -> None:
+    machine = gossip(A)
+    machine.handle(LinkReady(LINK, B, True, 0), T0)
+    assert machine.handle(Publish(presence("a"), HOUR), T0) == [Learnt(A, presence("a"), T0)]
+    flush = T0 + 100 * MILLISECOND
+    frame = protocols.link.encode(Records((record(A, 1, "a"),)))
+    assert machine.handle(Woke(), flush) == [SendFrame(LINK, frame)]
+
+
+def test_newer_statement_is_learnt_and_stale_ones_are_not() -> None:
+    machine = gossip(A)
+    assert give(machine, record(C, 5, "new")) == [Learnt(C, presence("new"), T0)]
+    assert give(machine, record(C, 4, "old"), record(C, 5, "new")) == []
+    assert known(machine) == {C: 5}
+
+
+def test_news_goes_on_to_others_and_not_back() -> None:
+    machine = gossip(A)
+    machine.handle(LinkReady(LINK, B, True, 0), T0)
+    machine.handle(LinkReady(LinkId(2), C, True, 0), T0)
+    give(machine, record(NodeId("Z"), 1), sender=B)
+    frame = protocols.link.encode(Records((record(NodeId("Z"), 1),)))
+    effects = machine.handle(Woke(), T0 + 100 * MILLISECOND)
+    assert effects == [SendFrame(LinkId(2), frame)]
+
+
+def test_forged_record_closes_the_link() -> None:
+    machine = gossip(A)
+    machine.handle(LinkReady(LINK, B, True, 0), T0)
+    forged = Record(record(C, 1).statement, signer(B)(b"anything"))
+    note, close = give(machine, forged)
+    assert isinstance(note, Note) and note.code == "bad-signature"
+    assert close == CloseLink(LINK, "bad-signature")
+    assert known(machine) == {}
+
+
+@pytest.mark.parametrize("statement", [b"", b"\xc1", b"\x95\xa1\xff", b"\x91" * 9_000])
+def test_unreadable_record_closes_the_link(statement: bytes) -> None:
+    machine = gossip(A)
+    machine.handle(LinkReady(LINK, B, True, 0), T0)
+    note, close = give(machine, Record(statement, b""))
+    assert isinstance(note, Note) and note.code == "bad-record"
+    assert close == CloseLink(LINK, "bad-record")
+
+
+def test_oversized_record_is_no_message() -> None:
+    frame = protocols.link.encode(Records((Record(bytes(RECORD_BYTES_MAX + 1), b""),)))
+    with pytest.raises(ProtocolError) as caught:
+        protocols.link.decode(frame)
+    assert caught.value.code == "bad-message"
+
+
+def test_record_from_the_future_is_refused() -> None:
+    machine = gossip(A)
+    early = record(C, 1, at=T0 + 61 * SECOND)
+    assert give(machine, early) == [Note("record-from-future", {"author": C, "via": B})]
+    assert give(machine, record(C, 1, at=T0 + 60 * SECOND)) != []
+
+
+def test_expired_record_is_ignored_and_old_ones_are_forgotten() -> None:
+    machine = gossip(A)
+    assert give(machine, record(C, 1, at=T0 - SECOND, ttl=SECOND)) == []
+    give(machine, record(C, 1, ttl=5 * SECOND))
+    machine.handle(Woke(), T0 + 20 * SECOND)
+    assert known(machine) == {}
+
+
+def test_roster_is_verified_like_any_other() -> None:
+    machine = gossip(A)
+    forged = Record(record(C, 1).statement, b"")
+    loaded = machine.handle(RecordsLoaded((record(B, 1), forged)), T0)
+    assert loaded[0] == Learnt(B, presence(), T0)
+    assert [e.code for e in loaded[1:] if isinstance(e, Note)] == ["bad-signature"]
+    assert machine.records(B) == (record(B, 1),)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 1_200), min_size=1, max_size=4))
+def test_own_sequence_is_never_used_again(lives: list[int]) -> None:
+    disk: dict[str, bytes] = {}
+    used: list[int] = []
+    for said in lives:
+        machine = Gossip(A, Random(1), signer(A), make_verifier())
+        effects = machine.handle(Started(tuple(disk.items())), T0)
+        for number in range(said + 1):
+            if number:
+                effects = machine.handle(Publish(presence(), HOUR), T0)
+                used.append(machine.view()[0].sequence)
+            for effect in effects:
+                if isinstance(effect, Persist) and effect.value is not None:
+                    disk[effect.key] = effect.value
+    assert used == sorted(set(used))
+
+
+def test_own_voice_from_a_lost_store_is_overtaken() -> None:
+    machine = gossip(A)
+    machine.handle(Publish(presence("now"), HOUR), T0)
+    effects = give(machine, record(A, 7_000, "before"))
+    assert effects[0] == Persist("sequence", b"8000")
+    assert effects[-1] == Learnt(A, presence("now"), T0)
+    assert known(machine) == {A: 7_001}
+
+
+def test_own_statement_is_said_again_at_half_its_life() -> None:
+    machine = gossip(A)
+    machine.handle(Publish(presence("here"), 10 * HOUR), T0)
+    soon = T0 + 5 * HOUR - 11 * SECOND
+    assert machine.handle(Woke(), soon) == []
+    effects = machine.handle(Woke(), T0 + 5 * HOUR)
+    assert effects == [Learnt(A, presence("here"), T0 + 5 * HOUR)]
+    assert known(machine) == {A: 2}
+
+
+def test_two_are_levelled_by_digests() -> None:
+    one, other = gossip(A), gossip(B)
+    give(one, *(record(NodeId(f"n{i}"), 2) for i in range(0, 30)))
+    give(other, *(record(NodeId(f"n{i}"), 1 + i % 3) for i in range(20, 50)))
+    settle(one, other, T0)
+    assert known(one) == known(other)
+    assert len(known(one)) == 50 and known(one)["n20"] == 3 and known(one)["n21"] == 2
+    # Levelled, one digest from each end says so and nothing more is sent.
+    assert settle(one, other, T0 + SECOND) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 60), st.integers(1, 4)),
+    st.dictionaries(st.integers(0, 60), st.integers(1, 4)),
+)
+def test_any_two_are_levelled_in_pieces(mine: dict[int, int], theirs: dict[int, int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "DIGEST_ENTRIES_MAX", 5)
+        one, other = gossip(A), gossip(B)
+        for machine, holds in ((one, mine), (other, theirs)):
+            give(machine, *(record(NodeId(f"n{i:02}"), s) for i, s in holds.items()), sender=C)
+        settle(one, other, T0)
+        newest = {f"n{i:02}": max(mine.get(i, 0), theirs.get(i, 0)) for i in {**mine, **theirs}}
+        assert known(one) == known(other) == newest
+
+
+def test_lost_neighbour_gets_nothing_more() -> None:
+    machine = gossip(A)
+    machine.handle(LinkReady(LINK, B, True, 0), T0)
+    machine.handle(Publish(presence(), HOUR), T0)
+    assert machine.handle(LinkLost(LINK, B, True, "contact-ended"), T0) == []
+    assert machine.handle(Woke(), T0 + 100 * MILLISECOND) == []
+    assert machine.handle(MessageReceived(LINK, B, Digest(("", ""), ("", ""), ())), T0) == []
+
+
+def test_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TABLE_MAX", 2)
+    machine = gossip(A)
+    assert len(give(machine, record(NodeId("X"), 1), record(NodeId("Y"), 1))) == 2
+    assert give(machine, record(C, 1)) == [Note("gossip-table-full", {"author": C, "max": 2})]
+    assert len(give(machine, record(NodeId("X"), 2))) == 1  # known authors are still heard
+
+
+def test_memory_of_a_neighbour_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "KNOWN_MAX", 5)
+    machine = gossip(A)
+    machine.handle(LinkReady(LINK, B, True, 0), T0)
+    for start in range(0, 100, 10):
+        held = tuple(Held(NodeId(f"z{i}"), "presence", 1) for i in range(start, start + 10))
+        machine.handle(MessageReceived(LINK, B, Digest(("", ""), ("", ""), held, True)), T0)
+    assert len(machine._peers[B].knows) == 5
