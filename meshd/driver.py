@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -78,7 +79,8 @@ class Driver:
         self._inbox: deque[Event] = deque()
         self._wakeup = trio.Event()
         self._watchers: list[Watcher] = []
-        self._nursery: trio.Nursery | None = None
+        self._uncommitted: list[list[Effect]] = []
+        self._to_commit = trio.Event()
 
     def post(self, event: Event) -> None:
         """Give the node an event; it is handled soon, in the order of posting."""
@@ -111,7 +113,7 @@ class Driver:
         unknown, and only a restart from the disk can tell.
         """
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+            nursery.start_soon(self._commit)
             rows = self.ports.store.load()
             self._take(Started(rows, self.ports.blobs.cids(), addresses))
             task_status.started()
@@ -153,19 +155,26 @@ class Driver:
         """Perform effects in order, up to the first Persist; the rest follows its commit."""
         for index, effect in enumerate(effects):
             if isinstance(effect, Persist):
-                assert self._nursery is not None
-                self._nursery.start_soon(self._commit, effects[index:])
+                self._uncommitted.append(effects[index:])
+                self._to_commit.set()
                 return
             self._carry_out(effect)
 
-    async def _commit(self, effects: list[Effect]) -> None:
-        rows: list[tuple[str, bytes | None]] = []
-        for effect in effects:
-            if not isinstance(effect, Persist):
-                break
-            rows.append((effect.key, effect.value))
-        await self.ports.store.commit(rows)
-        self._perform(effects[len(rows) :])
+    async def _commit(self) -> None:
+        """Commit what waits, in the order in which it came, and perform what stands behind it."""
+        while True:
+            await self._to_commit.wait()
+            self._to_commit = trio.Event()
+            waiting, self._uncommitted = self._uncommitted, []
+            rows: list[tuple[str, bytes | None]] = []
+            tails: list[list[Effect]] = []
+            for effects in waiting:
+                kept = list(takewhile(lambda effect: isinstance(effect, Persist), effects))
+                rows += [(row.key, row.value) for row in kept if isinstance(row, Persist)]
+                tails.append(effects[len(kept) :])
+            await self.ports.store.commit(rows)
+            for tail in tails:
+                self._perform(tail)
 
     def _carry_out(self, effect: Effect) -> None:
         ports = self.ports

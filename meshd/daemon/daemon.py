@@ -11,12 +11,14 @@ import trio
 
 from meshd.adapters.blobstore import BlobStore
 from meshd.adapters.clock import MissionClock, parse_epoch
+from meshd.adapters.control import serve_control
 from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.home import HomeLock
 from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
 from meshd.adapters.store import Store
 from meshd.config import Config
+from meshd.daemon.console import Console
 from meshd.daemon.plans import AHEAD_NS, Plans, World, world_of
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
@@ -103,6 +105,7 @@ class Daemon:
         self.links = self._make_links(self.config.listen)
         ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
         self.driver = Driver(self.node, ports)
+        self.console = Console(self)
 
     def _post(self, event: Event) -> None:
         self.driver.post(event)
@@ -113,6 +116,7 @@ class Daemon:
             await nursery.start(self.driver.run, self.addresses)
             if self.world is not None:
                 await nursery.start(self._follow, self.world)
+            await nursery.start(serve_control, self.console, self.home)
             task_status.started()
             await self._stop.wait()
             nursery.cancel_scope.cancel()

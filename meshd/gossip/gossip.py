@@ -239,11 +239,13 @@ class Gossip:
     def _digests(
         self, peer: Peer, now: Instant, low: tuple[str, str], high: tuple[str, str], *, answer: bool
     ) -> list[Effect]:
-        """What we hold between two keys, cut into digests that each fit a frame."""
+        """What we hold between two keys, cut into digests that each fit a frame.
+
+        Each begins with the key that the last one ended with, so that no key falls between two.
+        """
         keys = [key for key in self._range(low, high) if not self._table[key].expired(now)]
-        cuts = [
-            keys[i : i + DIGEST_ENTRIES_MAX] for i in range(0, len(keys), DIGEST_ENTRIES_MAX)
-        ] or [[]]
+        step = DIGEST_ENTRIES_MAX - 1
+        cuts = [keys[i : i + step + 1] for i in range(0, max(1, len(keys) - 1), step)]
         effects: list[Effect] = []
         for number, cut in enumerate(cuts):
             held = tuple(Held(a, k, self._table[a, k].statement.sequence) for a, k in cut)

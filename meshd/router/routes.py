@@ -77,6 +77,15 @@ class Member:
     issued_at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Nodes as the vertices of a graph, and what of that graph differs from the plan."""
+
+    vertex: dict[NodeId, int]
+    node: dict[int, NodeId]
+    overlay: Overlay
+
+
 class Router:
     """Knows the plan, who lives where, and the links that differ from the plan."""
 
@@ -87,12 +96,9 @@ class Router:
         self._states: dict[NodeId, LinkState] = {}
         self._standing: dict[NodeId, Duration] = {}
         self._down: dict[NodeId, Instant] = {}
-        self._vertex: dict[NodeId, int] = {}
-        self._node: dict[int, NodeId] = {}
+        self._binding: Binding | None = None
         self._sites: dict[str, int] = {}
-        self._overlay = Overlay()
         self._trees: OrderedDict[tuple[int, Instant, DeadLinks], ArrivalTree] = OrderedDict()
-        self._bind()
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -154,10 +160,17 @@ class Router:
 
     def _changed(self) -> list[Effect]:
         self._trees.clear()
-        self._bind()
+        self._binding = None
         return [RoutesChanged()]
 
-    def _bind(self) -> None:
+    @property
+    def _bound(self) -> Binding:
+        """Made at the first question after a change: a mesh that starts learns much at once."""
+        if self._binding is None:
+            self._binding = self._bind()
+        return self._binding
+
+    def _bind(self) -> Binding:
         """Give every known node a vertex: its site's index, or one past the plan's sites."""
         sites = self.plan.n_sites if self.plan else 0
         holders: dict[int, Member] = {}
@@ -165,39 +178,38 @@ class Router:
             site = self._site_index(member.presence.site)
             if site is not None:
                 holders[site] = member  # the newest statement holds the site
-        self._node = {site: member.node for site, member in holders.items()}
-        self._vertex = {node: site for site, node in self._node.items()}
+        node = {site: member.node for site, member in holders.items()}
+        vertex = {name: site for site, name in node.items()}
         named = sorted({self._me, *self.members, *self._standing, *self._standing_peers()})
-        for node in named:
-            if node not in self._vertex:
-                vertex = sites + len(self._vertex) - len(holders)
-                self._vertex[node] = vertex
-                self._node[vertex] = node
-        self._overlay = Overlay(
+        for name in named:
+            if name not in vertex:
+                last = sites + len(vertex) - len(holders)
+                vertex[name] = last
+                node[last] = name
+        overlay = Overlay(
             absent=frozenset(site for site in range(sites) if site not in holders),
-            dead=frozenset(self._dead_pairs()),
-            standing=self._standing_edges(),
+            dead=frozenset(_pairs(vertex, self._dead_links())),
+            standing=self._standing_edges(vertex),
         )
+        return Binding(vertex, node, overlay)
 
     def _standing_peers(self) -> list[NodeId]:
         return [edge.peer for state in self._states.values() for edge in state.standing]
 
-    def _dead_pairs(self) -> list[tuple[int, int]]:
+    def _dead_links(self) -> list[tuple[NodeId, NodeId]]:
         states: dict[NodeId, tuple[NodeId, ...]] = {n: s.down for n, s in self._states.items()}
         states[self._me] = tuple(self._down)
-        return self._pairs([(node, peer) for node, downs in states.items() for peer in downs])
+        return [(node, peer) for node, downs in states.items() for peer in downs]
 
-    def _pairs(self, links: list[tuple[NodeId, NodeId]]) -> list[tuple[int, int]]:
-        vertices = [(self._vertex.get(a), self._vertex.get(b)) for a, b in links]
-        return [(min(a, b), max(a, b)) for a, b in vertices if a is not None and b is not None]
-
-    def _standing_edges(self) -> Mapping[int, tuple[tuple[int, Duration], ...]]:
+    def _standing_edges(
+        self, vertex: Mapping[NodeId, int]
+    ) -> Mapping[int, tuple[tuple[int, Duration], ...]]:
         edges = {node: state.standing for node, state in self._states.items()}
         edges[self._me] = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))
         return {
-            self._vertex[node]: tuple((self._vertex[e.peer], e.delay_ns) for e in standing)
+            vertex[node]: tuple((vertex[e.peer], e.delay_ns) for e in standing)
             for node, standing in sorted(edges.items())
-            if standing and node in self._vertex
+            if standing and node in vertex
         }
 
     def _site_index(self, site: str) -> int | None:
@@ -207,7 +219,7 @@ class Router:
 
     def site(self, node: NodeId) -> int | None:
         """The node's site in the plan, or None for a node without an orbit."""
-        vertex = self._vertex.get(node)
+        vertex = self._bound.vertex.get(node)
         return vertex if vertex is not None and self.plan and vertex < self.plan.n_sites else None
 
     def contact_end(self, node: NodeId, now: Instant) -> Instant | None:
@@ -220,7 +232,7 @@ class Router:
 
     def node_at(self, site: int) -> NodeId | None:
         """The node that lives at a site of the plan."""
-        return self._node.get(site)
+        return self._bound.node.get(site)
 
     @property
     def down(self) -> tuple[NodeId, ...]:
@@ -233,7 +245,7 @@ class Router:
 
     def next_hop(self, destination: NodeId, now: Instant, dead: DeadLinks = ()) -> NextHop | None:
         """First step of the earliest arrival from here, or None when the plan holds no way."""
-        vertex = self._vertex.get(destination)
+        vertex = self._bound.vertex.get(destination)
         if vertex is None:
             return None
         tree = self._tree(self._me, now, dead)
@@ -246,25 +258,25 @@ class Router:
             return None
         late = max(0, now - hop.depart)
         return NextHop(
-            self._node[hop.node], hop.depart + late, arrive + late, hop.arrive - hop.depart
+            self._bound.node[hop.node], hop.depart + late, arrive + late, hop.arrive - hop.depart
         )
 
     def _still_open(self, hop: Hop, now: Instant) -> bool:
         """Whether a cached first step, counted from earlier in the tick, can still be taken."""
         if hop.standing:
             return True
-        here = self._vertex[self._me]
+        here = self._bound.vertex[self._me]
         return self.plan is not None and self.plan.open_contact(here, hop.node, now) is not None
 
     def predict(self, source: NodeId, destination: NodeId, at: Instant) -> Prediction | None:
         """The earliest arrival between any two known nodes for a departure at `at`."""
-        a, b = self._vertex.get(source), self._vertex.get(destination)
+        a, b = self._bound.vertex.get(source), self._bound.vertex.get(destination)
         if a is None or b is None:
             return None
-        tree = earliest_arrival(self.plan, a, at, self._overlay, target=b)
+        tree = earliest_arrival(self.plan, a, at, self._bound.overlay, target=b)
         if tree.arrival(b) is None:
             return None
-        legs = tuple(Leg(self._node[h.node], h.depart, h.arrive) for h in tree.path(b))
+        legs = tuple(Leg(self._bound.node[h.node], h.depart, h.arrive) for h in tree.path(b))
         return Prediction(at, source, legs)
 
     def round_trip(self, destination: NodeId, at: Instant) -> tuple[Prediction, Prediction] | None:
@@ -277,15 +289,15 @@ class Router:
 
     def delays_from(self, node: NodeId, now: Instant) -> dict[NodeId, Duration]:
         """Nanoseconds to every node reachable from `node`, waits included."""
-        if node not in self._vertex:
+        if node not in self._bound.vertex:
             return {}
         tree = self._tree(node, now, ())
-        found = ((other, tree.arrival(v)) for other, v in self._vertex.items())
+        found = ((other, tree.arrival(v)) for other, v in self._bound.vertex.items())
         return {other: arrive - now for other, arrive in found if arrive is not None}
 
     def _tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
         tick = now - now % TREE_TICK_NS
-        key = (self._vertex.get(root, -1), tick, dead)
+        key = (self._bound.vertex.get(root, -1), tick, dead)
         tree = self._trees.get(key)
         if tree is None:
             tree = self._fresh_tree(root, now, dead)
@@ -295,8 +307,16 @@ class Router:
         return tree
 
     def _fresh_tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
-        overlay = self._overlay
+        overlay = self._bound.overlay
         if dead:
-            met = frozenset(self._pairs(list(dead)))
+            met = frozenset(_pairs(self._bound.vertex, list(dead)))
             overlay = Overlay(overlay.absent, overlay.dead | met, overlay.standing)
-        return earliest_arrival(self.plan, self._vertex[root], now, overlay)
+        return earliest_arrival(self.plan, self._bound.vertex[root], now, overlay)
+
+
+def _pairs(
+    vertex: Mapping[NodeId, int], links: list[tuple[NodeId, NodeId]]
+) -> list[tuple[int, int]]:
+    """Links between known nodes as vertices, the lower first."""
+    ends = [(vertex.get(a), vertex.get(b)) for a, b in links]
+    return [(min(a, b), max(a, b)) for a, b in ends if a is not None and b is not None]

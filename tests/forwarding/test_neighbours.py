@@ -54,8 +54,8 @@ class Desk:
             presence = Presence(node, f"n{site}", (f"/at/{node}",))
             self.router.handle(Learnt(node, presence, T0), T0)
         self.router.handle(PlanLoaded(plan), T0)
-        assert self.neighbours.handle(Started(), T0) == []
-        self.first = self.neighbours.handle(PlanLoaded(plan), T0)
+        self.first = self.neighbours.handle(Started(), T0)
+        assert self.neighbours.handle(PlanLoaded(plan), T0) == []
 
     def hello(self, link: LinkId, now: int, **changes: object) -> list[Effect]:
         fields = {
