@@ -59,7 +59,7 @@ sim: setup ## One simulated experiment: make sim SEED=7
 	$(BIN)/meshsim run quickstart --seed $(SEED)
 
 lock: setup ## Pin the dependencies of pyproject.toml anew
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	  --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove .venv and all caches

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
 import trio
@@ -27,6 +27,7 @@ from meshd.adapters.api_socket import choose_socket, drop_socket
 from protocols.errors import InputError, MeshError, NotFound
 
 if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
     from trio_typing import TaskStatus
 
 BODY_BYTES_MAX = 8 << 20
@@ -108,7 +109,7 @@ async def serve_control(
     config.errorlog = config.accesslog = None
     config.include_server_header = False
     config.graceful_timeout = GRACE_S
-    app = wrap_app(control_app(backend), 0, "asgi")
+    app = wrap_app(cast("ASGIFramework", control_app(backend)), 0, "asgi")
     with _listening(home) as (path, listener):
         sockets = Sockets(secure_sockets=[], insecure_sockets=[listener], quic_sockets=[])
         async with trio.open_nursery() as nursery:

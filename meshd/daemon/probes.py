@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
@@ -75,9 +76,7 @@ class Probes:
         if self._daemon.node.neighbours.link_to(node) is None:
             self._daemon.driver.post(StandingWanted(node, "", wanted=False))
             raise _connect_failure(whole, failed)
-        with trio.move_on_after(INTRODUCTION_S):
-            while node not in self._daemon.node.router.members:
-                await trio.sleep(POLL_S)
+        await until(lambda: node in self._daemon.node.router.members, INTRODUCTION_S)
         strange = any(note.code == "sky-mismatch" for note in notes)
         return {
             "node": node,
@@ -114,11 +113,9 @@ class Probes:
             raise InputError("own-node", f"{text!r} is this daemon itself")
         was_linked = node in linked
         self._daemon.driver.post(StandingWanted(node, "", wanted=False))
-        await trio.sleep(0)
         planned = self._daemon.node.router.contact_end(node, self._daemon.shared.clock.now())
-        with trio.move_on_after(DISCONNECT_S):
-            while planned is None and neighbours.link_to(node) is not None:
-                await trio.sleep(POLL_S)
+        if planned is None:
+            await until(lambda: neighbours.link_to(node) is None, DISCONNECT_S)
         return {
             "node": node,
             "name": self._names.name_of(node),
@@ -130,7 +127,7 @@ class Probes:
     # --- round trips ----------------------------------------------------------------------------
 
     async def ping(self, text: str, count: int, interval_s: float) -> Json:
-        """Round trips to a node, one after another, each with the prediction for its own instant."""
+        """Round trips to a node, one after another, each with a prediction of its own."""
         if not (1 <= count <= COUNT_MAX and 0 <= interval_s <= INTERVAL_MAX_S):
             message = f"a ping is 1 to {COUNT_MAX} times, 0 to {INTERVAL_MAX_S:g} s apart"
             raise InputError("bad-request", message)
@@ -150,7 +147,7 @@ class Probes:
         node = self._names.find(text)
         trip, pong, sent = await self._round(node)
         if not isinstance(pong, PayloadArrived):
-            raise self._lost(node, pong, trip)
+            raise self._lost(node, pong)
         name = self._names.name_of
         row = self._ping_row(1, trip, pong, sent)
         back = self._daemon.node.router.predict(node, self._me, pong.arrived[0])
@@ -198,12 +195,12 @@ class Probes:
                 return happening.packet == f"{packet}~"
             return isinstance(happening, PayloadLost) and happening.packet == packet
 
+        answer: Happening | None = None
         with driver.watch(answers) as watcher, trio.move_on_after(wait_s + ANSWER_S):
             driver.post(PayloadOffered(PacketId(packet), node, PING_PORT, b"meshd", lifetime))
             answer = await watcher.next()
-            assert isinstance(answer, PayloadArrived | PayloadLost)
-            return trip, answer, sent
-        return trip, None, sent
+        assert isinstance(answer, PayloadArrived | PayloadLost | None)
+        return trip, answer, sent
 
     def _ping_row(
         self,
@@ -215,7 +212,9 @@ class Probes:
         ok = isinstance(pong, PayloadArrived)
         name = self._names.name_of
         measured = pong.arrived[-1] - sent if isinstance(pong, PayloadArrived) else None
-        failure = None if ok else self._lost(trip[0].path[-1] if trip else None, pong, trip)
+        failure = None
+        if not isinstance(pong, PayloadArrived):
+            failure = self._lost(trip[0].path[-1] if trip else None, pong)
         return {
             "seq": number,
             "ok": ok,
@@ -247,8 +246,8 @@ class Probes:
             f"{format_time(leaves)}, and its answer would be here at {back}"
         )
 
-    def _lost(self, node: NodeId | None, pong: Any, trip: Trip | None) -> MeshError:
-        if isinstance(pong, PayloadLost):
+    def _lost(self, node: NodeId | None, pong: PayloadLost | None) -> MeshError:
+        if pong is not None:
             place = self._names.name_of(pong.node)
             if pong.code == "no-route":
                 now = self._daemon.shared.clock.now()
@@ -259,6 +258,13 @@ class Probes:
         name = self._names.name_of(node) if node else "the node"
         seconds = f"{ANSWER_S:g} s"
         return MeshError("time-out", f"no answer from {name} within {seconds} beyond prediction")
+
+
+async def until(done: Callable[[], bool], within_s: float) -> None:
+    """Wait for what a frozen view will show, but not for ever."""
+    with trio.move_on_after(within_s):
+        while not done():  # noqa: ASYNC110 - machines are pure: they wake no one
+            await trio.sleep(POLL_S)
 
 
 def _connect_failure(address: str, failed: list[Note]) -> MeshError:

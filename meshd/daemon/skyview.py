@@ -9,8 +9,8 @@ import trio
 
 from meshd.daemon.names import Names
 from meshd.ephemeris.timescale import format_time, parse_duration, parse_time
-from meshd.router.offline import RouteAnswer, route_answer
-from meshd.router.reason import why_no_route
+from meshd.router.answers import route_json, why_no_route
+from meshd.router.offline import route_answer
 from meshd.router.routes import Prediction
 from meshd.topology import ContactPlan, build_plan
 from protocols.errors import InputError, MeshError, NotFound
@@ -205,7 +205,7 @@ class Skyview:
             return f"no chain of links that are up joins {name(source)} and {name(target)}"
         if route_answer(router.plan, a, b, at, horizon=1) is None:
             return why_no_route(router.plan, a, b, at)
-        return f"every predicted way from {name(source)} to {name(target)} needs a node that is away"
+        return f"every way from {name(source)} to {name(target)} crosses a node that is away"
 
     async def _plan(self, start: Instant, end: Instant) -> ContactPlan:
         """The plan at hand when it covers the span, else one built for it."""
@@ -219,31 +219,3 @@ class Skyview:
             return await trio.to_thread.run_sync(
                 partial(build_plan, world.sky, world.policy, start, end)
             )
-
-
-def route_json(answer: RouteAnswer) -> Json:
-    """A route over the sky alone, in the keys that every route has."""
-    return {
-        "from": answer.from_,
-        "to": answer.to,
-        "at": answer.at,
-        "one_way_ms": round(answer.one_way_ms, 6),
-        "rtt_ms": round(answer.rtt_ms, 6),
-        "hops": answer.hops,
-        "path": list(answer.path),
-        "valid_until": answer.valid_until,
-        "great_circle_rtt_ms": _finite(answer.great_circle_rtt_ms),
-        "legs": [
-            {
-                "from": leg.from_,
-                "to": leg.to,
-                "range_km": round(leg.range_km, 3),
-                "light_ms": round(leg.light_ms, 6),
-            }
-            for leg in answer.legs
-        ],
-    }
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 6) if value == value else None

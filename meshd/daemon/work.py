@@ -13,6 +13,7 @@ import trio
 
 from meshd.adapters.blobstore import name_file
 from meshd.daemon.names import Names
+from meshd.daemon.probes import until
 from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
 from meshd.scheduler.states import JobView, Phase, ShardView, Status
@@ -94,9 +95,7 @@ class Work:
         if view.row.status is not Status.RUNNING:
             raise MeshError("not-running", f"{job} is over: it {_ended(view)}")
         self._daemon.driver.post(JobCancelled(job))
-        with trio.move_on_after(ANSWER_S):
-            while self._view(job).row.status is Status.RUNNING:
-                await trio.sleep(0.01)
+        await until(lambda: self._view(job).row.status is not Status.RUNNING, ANSWER_S)
         return self._summary(self._view(job))
 
     async def watch(self, name: str) -> AsyncIterator[Json]:
@@ -254,7 +253,7 @@ class Work:
     # --- blobs ----------------------------------------------------------------------------------
 
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json:
-        """Keep bytes under their name. Raises InputError "blob-too-large", MeshError "store-full"."""
+        """Keep bytes under their name. Raises "blob-too-large", "store-full" or "store-failed"."""
         blobs = self._daemon.blobs
         size_max = min(BLOB_BYTES_MAX, blobs.bytes_max)
         path = blobs.fresh_path()

@@ -123,6 +123,8 @@ class Book:
             case Accept():
                 return self._held(job, word.shard, source, now)
             case Decline(shard=shard, code=code):
+                if job.shards[shard].phase not in (Phase.OFFERED, Phase.HELD):
+                    return []
                 job.watches[shard].declined += (source,)
                 return self._again(job, shard, code, now)
             case Finished():

@@ -288,6 +288,27 @@ def test_full_store_counts_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ship.offer(C) == [PayloadLost(P, "app", C, "store-full", A)]
 
 
+def test_flight_to_a_neighbour_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FLIGHT_BYTES_MAX", 5)
+    ship = Ship(A, LINE)
+    ship.link(B)
+    sent = [len(ship.offer(C, id=f"q{i}")) for i in range(4)]
+    assert sent == [1, 1, 0, 0]  # two of two bytes each are on their way, two wait behind them
+    (third,) = ship.get(B, Accepted(PacketId("q0"), 1))
+    assert isinstance(third, SendFrame)
+    assert ship.held == ["q1", "q2", "q3"]
+
+
+def test_packet_that_came_back_does_not_go_the_same_way_again() -> None:
+    ship = Ship(A, DIAMOND)
+    ship.link(B)
+    ship.link(C)
+    back = packet(source=C, to=D, hops=(C, A, B))
+    effects = ship.get(B, back)
+    onward = packet(source=C, to=D, hops=(C, A, B, A), dead=((A, B),))
+    assert effects == [to(B, Accepted(P, 3)), to(C, onward)]
+
+
 def test_timers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TIMERS_MAX", 8)
     ship = Ship(A, [(0, 1, T0 + 50 * SECOND, END)])

@@ -72,8 +72,8 @@ class Desk:
         for node in nodes or (B, C, D):
             self.loads.learn(node, IDLE, at)
 
-    def submit(self, shards: int = 1, **changes: object) -> list[Effect]:
-        spec = JobSpec("name", "command", (ShardSpec(command=("true",)),) * shards)
+    def submit(self, count: int = 1, **changes: object) -> list[Effect]:
+        spec = JobSpec("name", "command", (ShardSpec(command=("true",)),) * count)
         data = msgspec.msgpack.encode(msgspec.structs.replace(spec, **changes))
         return self.book.submit(JobSubmitted(J, data), T0)
 
@@ -180,6 +180,7 @@ def test_unrenewed_offer_is_given_to_another() -> None:
         (C, finished(), "not-the-holder"),
         (B, Stored(J, 0, 1, OUT), "not-the-holder"),
         (B, Accept(J, 9, 1), "unknown-shard"),
+        (B, Accept(JobId("k"), 0, 1), "unknown-job"),
     ],
 )
 def test_word_that_is_not_its_to_say_is_refused(
@@ -188,8 +189,11 @@ def test_word_that_is_not_its_to_say_is_refused(
     desk = Desk()
     desk.submit()
     before = desk.row()
-    refusal = Note(code, {"job": J, "shard": word.shard, "node": source})
-    assert desk.book.hear(source, word, T0) == [refusal]
+    effects = desk.book.hear(source, word, T0)
+    assert effects[0] == Note(code, {"job": word.job, "shard": word.shard, "node": source})
+    # Who believes it holds a lease that is over is told so.
+    stop = [] if isinstance(word, Stored) else [Release(word.job, word.shard, word.epoch, code)]
+    assert mail(effects) == [(source, release) for release in stop]
     assert desk.row() == before
 
 
@@ -197,13 +201,11 @@ def test_old_holder_is_not_believed() -> None:
     desk = Desk()
     desk.submit()
     desk.book.hear(B, Decline(J, 0, 1, "queue-full"), T0)
-    (refusal,) = desk.book.hear(B, finished(epoch=1), T0)
-    assert isinstance(refusal, Note) and refusal.code == "stale-epoch"
+    effects = desk.book.hear(B, finished(epoch=1), T0)
+    assert mail(effects) == [(B, Release(J, 0, 1, "stale-epoch"))]
+    renewal = desk.book.renewed(B, Renew((Leased(J, 0, 1),)), T0)
+    assert mail(renewal) == [(B, Release(J, 0, 1, "stale-epoch"))]
     assert desk.row() == ShardRow(Phase.OFFERED, 2, C)
-
-
-def test_word_on_an_unknown_job_is_nothing() -> None:
-    assert Desk().book.hear(B, Accept(J, 0, 1), T0) == []
 
 
 def test_result_counts_once() -> None:
@@ -252,10 +254,21 @@ def test_sink_is_told_again_while_the_holder_renews() -> None:
     for second in range(2, 80, 2):
         effects = desk.book.hear(B, finished(), T0 + second * SECOND)
         told_again += [second for _, m in mail(effects) if isinstance(m, Ready)]
-        if desk.row().epoch == 2:
+        if desk.row().phase is not Phase.FINISHED:
             break
     assert told_again == [20, 40]
-    assert second == 60  # then the result is given up, and the shard made elsewhere
+    assert second == 60  # then the result is given up, to be made elsewhere
+    assert told(effects)[0] == ("replaced", 0, "undelivered")
+
+
+def test_unreachable_sink_costs_no_delivery() -> None:
+    desk = Desk()
+    desk.submit()
+    (sent,) = [e for e in desk.book.hear(B, finished(), T0) if isinstance(e, PayloadOffered)]
+    assert desk.book.hear(B, finished(), T0 + SECOND) == []
+    desk.book.lost(PayloadLost(sent.packet, "job", A, "expired", B), T0 + 2 * SECOND)
+    again = desk.book.hear(B, finished(), T0 + 2 * SECOND)
+    assert mail(again) == [(A, Ready(J, 0, 1, "name", 1, OUT, B))]
 
 
 def test_restart_restores_and_places_anew() -> None:

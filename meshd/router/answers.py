@@ -1,8 +1,11 @@
-"""Why there is no route: the physical reason, and when that ends."""
+"""Routes as JSON, or why there is none: the physical reason, and when that ends."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from meshd.ephemeris.timescale import format_time
+from meshd.router.offline import RouteAnswer
 from meshd.topology.plan import ContactPlan
 from protocols.types import Instant
 
@@ -32,3 +35,31 @@ def _why_dark(plan: ContactPlan, site: int, at: Instant) -> str:
     if first is None:
         return f"{why}, nor until {format_time(plan.end)}, as far as is predicted"
     return f"{why}; dark until {format_time(first)}"
+
+
+def route_json(answer: RouteAnswer) -> dict[str, Any]:
+    """A route over the sky alone, in the keys that every route has."""
+    return {
+        "from": answer.from_,
+        "to": answer.to,
+        "at": answer.at,
+        "one_way_ms": round(answer.one_way_ms, 6),
+        "rtt_ms": round(answer.rtt_ms, 6),
+        "hops": answer.hops,
+        "path": list(answer.path),
+        "valid_until": answer.valid_until,
+        "great_circle_rtt_ms": _finite(answer.great_circle_rtt_ms),
+        "legs": [
+            {
+                "from": leg.from_,
+                "to": leg.to,
+                "range_km": round(leg.range_km, 3),
+                "light_ms": round(leg.light_ms, 6),
+            }
+            for leg in answer.legs
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if value == value else None

@@ -1,0 +1,119 @@
+"""Routes and contacts from a sky alone, without a daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from meshd.adapters.clock import MissionClock
+from meshd.ephemeris import (
+    CITIES,
+    GroundStation,
+    Sky,
+    find_city,
+    format_time,
+    parse_catalog,
+    parse_duration,
+    parse_time,
+    sky_from_catalog,
+    sky_from_preset,
+)
+from meshd.ephemeris.names import not_found
+from meshd.router.answers import route_json, why_no_route
+from meshd.router.offline import LinkAnswer, plan_links, route_answer
+from meshd.topology import build_plan, policy_for
+from protocols.errors import InputError, MeshError, NotFound
+from protocols.types import HOUR, MINUTE, SPEED_OF_LIGHT_KM_S
+
+ROUTE_WINDOW_NS = 5 * MINUTE
+LINKS_NS = 20 * MINUTE
+LINKS_MAX_NS = 24 * HOUR
+
+
+def offline_route(
+    ends: tuple[str, str], at: str | None, constellation: str | None, catalog: str | None
+) -> dict[str, Any]:
+    """The route between two satellites or cities. Raises MeshError "no-route" with the reason."""
+    now = MissionClock().now()
+    when = parse_time(at, now) if at else now
+    sky, (source, target) = _sky_with(ends, constellation, catalog)
+    plan = build_plan(sky, policy_for(sky), when, when + ROUTE_WINDOW_NS)
+    a, b = plan.index_of(source), plan.index_of(target)
+    answer = route_answer(plan, a, b, when)
+    if answer is None:
+        raise MeshError("no-route", f"no route: {why_no_route(plan, a, b, when)}")
+    return {"basis": "plan", **route_json(answer)}
+
+
+def offline_links(
+    node: str,
+    span: tuple[str | None, str | None],
+    stations: str,
+    constellation: str | None,
+    catalog: str | None,
+) -> dict[str, Any]:
+    """The contacts of a satellite or city over a span (from, for)."""
+    now = MissionClock().now()
+    start = parse_time(span[0], now) if span[0] else now
+    length = parse_duration(span[1]) if span[1] else LINKS_NS
+    if not 0 < length <= LINKS_MAX_NS:
+        raise InputError("bad-duration", "contacts are predicted for up to 24h at a time")
+    cities = [part.strip() for part in stations.split(",") if part.strip()]
+    sky, (name, *_) = _sky_with((node, *cities), constellation, catalog)
+    rows = plan_links(sky, policy_for(sky), name, start, length)
+    return {
+        "node": name,
+        "from": format_time(start),
+        "until": format_time(start + length),
+        "links": [_link(row, name, format_time(now)) for row in rows],
+    }
+
+
+def _sky_with(
+    places: tuple[str, ...], constellation: str | None, catalog: str | None
+) -> tuple[Sky, list[str]]:
+    """A sky in which all these places are, and their names in it: satellites first, then cities."""
+    if constellation and catalog:
+        raise InputError("usage", "give either --constellation or --catalog, not both")
+    if constellation:
+        sky = sky_from_preset(constellation)
+    else:
+        sky = sky_from_catalog(parse_catalog(_read(Path(catalog or ""))))
+    names, stations = [], dict[str, GroundStation]()
+    for place in places:
+        try:
+            names.append(sky.names[sky.index_of(place)])
+        except NotFound:
+            station = _city(place, sky)
+            stations[station.name] = station
+            names.append(station.name)
+    return sky.with_stations(tuple(stations.values())), names
+
+
+def _city(place: str, sky: Sky) -> GroundStation:
+    try:
+        return find_city(place)
+    except NotFound:
+        known = [*(row[0] for row in CITIES), *sky.names]
+        raise not_found("unknown-site", "satellite or city", place, known) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError("unreadable-file", f"cannot read {path}: {error.strerror}") from None
+
+
+def _link(row: LinkAnswer, name: str, now: str) -> dict[str, Any]:
+    return {
+        "peer": row.b if row.a == name else row.a,
+        "node": None,
+        "begin": row.begin,
+        "finish": row.finish,
+        "duration_s": row.duration_s,
+        "range_km": round(row.range_begin_km, 3),
+        "light_ms": round(row.range_begin_km / SPEED_OF_LIGHT_KM_S * 1e3, 6),
+        "open": row.begin <= now < row.finish,
+        "up": None,
+    }

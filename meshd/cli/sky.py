@@ -1,0 +1,142 @@
+"""`meshd route`, `links` and `constellations`: from a daemon, or from a sky alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from meshd.cli.client import Client
+from meshd.cli.talk import Home, Json, emit, facts, ms, say, table
+from protocols.errors import InputError
+
+Constellation = Annotated[
+    str | None, typer.Option("--constellation", help="Offline: a preset or a code.")
+]
+Catalog = Annotated[str | None, typer.Option("--catalog", help="Offline: a TLE or OMM-JSON file.")]
+
+
+def route(
+    source: Annotated[str, typer.Argument(metavar="A", help="A node, a site or a city.")],
+    target: Annotated[str, typer.Argument(metavar="B", help="A node, a site or a city.")],
+    at: Annotated[str | None, typer.Option("--at", help="TIME or +20m [now].")] = None,
+    constellation: Constellation = None,
+    catalog: Catalog = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """The way between two nodes, or, offline, between two places of a sky.
+
+    Example: meshd route London Sydney --constellation starlink-1 --at 2026-01-01T00:00:00Z
+    """
+    if constellation or catalog:
+        from meshd.cli.offline import offline_route  # numpy: 150 ms
+
+        answer = offline_route((source, target), at, constellation, catalog)
+    else:
+        answer = Client(home).get("/v1/route", from_=source, to=target, at=at)
+    if json:
+        emit(answer)
+        return
+    over = answer.get("great_circle_rtt_ms")
+    rows: list[tuple[str, object]] = [
+        ("path", " > ".join(answer["path"])),
+        ("hops", answer["hops"]),
+        ("at", answer["at"]),
+        ("one way", ms(answer["one_way_ms"])),
+        ("round trip", ms(answer["rtt_ms"])),
+        ("holds until", answer["valid_until"] or "beyond what was looked at"),
+    ]
+    if over is not None:
+        rows.append(("light over ground", f"{ms(over)} round trip, along the great circle"))
+    facts(rows)
+
+
+def links(
+    node: Annotated[
+        str | None, typer.Argument(metavar="[NODE]", help="A node or a site [this node].")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="TIME or +20m [now].")] = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", help="How long, as 90s, 20m or 2h [20m].")
+    ] = None,
+    stations: Annotated[
+        str | None, typer.Option("--stations", help="Offline: cities in the sky, A,B,C.")
+    ] = None,
+    constellation: Constellation = None,
+    catalog: Catalog = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Predicted contacts: who can be linked to, when and how far away.
+
+    Example: meshd links --for 2h
+    """
+    if constellation or catalog:
+        from meshd.cli.offline import offline_links
+
+        if node is None:
+            raise InputError("usage", "offline, name the satellite or city: meshd links NODE ...")
+        span = (start, duration)
+        answer = offline_links(node, span, stations or "", constellation, catalog)
+    else:
+        query = {"node": node, "from_": start, "for_": duration}
+        answer = Client(home).get("/v1/links", **query)
+    if json:
+        emit(answer)
+        return
+    say(f"{answer['node']}, {answer['from']} to {answer['until']}")
+    table(
+        ("PEER", "BEGIN", "FINISH", "RANGE", "LIGHT", "NOW"),
+        [
+            (
+                row["peer"],
+                row["begin"],
+                row["finish"],
+                f"{row['range_km']:.1f} km",
+                ms(row["light_ms"]),
+                _now(row),
+            )
+            for row in answer["links"]
+        ],
+        "no contact is predicted in that time",
+    )
+
+
+def _now(row: dict[str, Any]) -> str:
+    if not row["open"]:
+        return "-"
+    return "open" if row["up"] is None else "up" if row["up"] else "not up"
+
+
+def constellations(json: Json = False) -> None:
+    """The constellations that have a name.
+
+    Example: meshd constellations
+    """
+    from meshd.ephemeris.walker import PRESETS, code_of
+
+    if json:
+        emit(
+            [
+                {
+                    "name": shell.name,
+                    "satellites": shell.total,
+                    "planes": shell.planes,
+                    "altitude_km": shell.altitude_km,
+                    "inclination_deg": shell.inclination_deg,
+                    "code": code_of(shell),
+                    "source": shell.source,
+                }
+                for shell in PRESETS.values()
+            ]
+        )
+        return
+    table(
+        ("NAME", "SATELLITES", "ALTITUDE", "INCLINATION", "CODE"),
+        [
+            (s.name, s.total, f"{s.altitude_km:g} km", f"{s.inclination_deg:g} deg", code_of(s))
+            for s in PRESETS.values()
+        ],
+        "none",
+    )

@@ -1,0 +1,236 @@
+"""`meshd up` and `meshd down`: a daemon's beginning and end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from meshd.cli.client import Client
+from meshd.cli.talk import Home, Json, emit, report, say
+from meshd.config import home_folder, load_config
+from protocols.errors import MeshError
+
+START_S = 60.0
+STOP_S = 30.0
+POLL_S = 0.05
+LOG = "daemon.log"
+LOG_BYTES_MAX = 16 << 20
+"""A log that has grown past this is begun anew at the next start."""
+
+
+def _flag(*names: str, help: str) -> Any:
+    return typer.Option(*names, help=help, show_default=False)
+
+
+def up(
+    name: Annotated[str | None, _flag("--name", help="What people call this node.")] = None,
+    listen: Annotated[
+        list[str] | None,
+        _flag("--listen", help="Where to listen [/ip4/127.0.0.1/tcp/0]; may be repeated."),
+    ] = None,
+    satellite: Annotated[str | None, _flag("--satellite", help="The satellite it is.")] = None,
+    city: Annotated[str | None, _flag("--city", help="The station it is, one of them.")] = None,
+    constellation: Annotated[
+        str | None, _flag("--constellation", help="The sky: a preset or a code.")
+    ] = None,
+    catalog: Annotated[
+        str | None, _flag("--catalog", help="The sky: a TLE or OMM-JSON file.")
+    ] = None,
+    stations: Annotated[
+        str | None, _flag("--stations", help="Cities in the sky, A,B,C: the same on all nodes.")
+    ] = None,
+    slots: Annotated[int | None, _flag("--slots", help="Shards run at once [1].")] = None,
+    allow_command: Annotated[
+        bool | None,
+        _flag("--allow-command/--no-allow-command", help="Run shards that are programs, as you."),
+    ] = None,
+    accept_jobs: Annotated[
+        str | None, _flag("--accept-jobs", help="From other nodes: auto, yes or no [auto].")
+    ] = None,
+    emulate_light: Annotated[
+        bool | None,
+        _flag("--emulate-light/--no-emulate-light", help="Delay frames by their light time."),
+    ] = None,
+    epoch: Annotated[
+        str | None, _flag("--epoch", help="Mission time at start: TIME or TIME@REAL_TIME [now].")
+    ] = None,
+    speed: Annotated[float | None, _flag("--speed", help="Of the mission clock [1].")] = None,
+    min_elevation_deg: Annotated[
+        float | None, _flag("--min-elevation-deg", help="Of a satellite over a station.")
+    ] = None,
+    cross_plane_latitude_max_deg: Annotated[
+        float | None,
+        _flag("--cross-plane-latitude-max-deg", help="Where links between planes are off."),
+    ] = None,
+    blobs_max_mb: Annotated[
+        int | None, _flag("--blobs-max-mb", help="Disk for blobs, in MB [2048].")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Run in the background, log to a file.")
+    ] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Start a daemon; it runs until Ctrl-C, or `meshd down`.
+
+    Example: meshd up --name alice --detach
+    """
+    flags = {
+        "name": name,
+        "listen": listen or None,
+        "satellite": satellite,
+        "city": city,
+        "constellation": constellation,
+        "catalog": catalog,
+        "stations": [part.strip() for part in stations.split(",")] if stations else None,
+        "slots": slots,
+        "allow_command": allow_command,
+        "accept_jobs": accept_jobs,
+        "emulate_light": emulate_light,
+        "epoch": epoch,
+        "speed": speed,
+        "min_elevation_deg": min_elevation_deg,
+        "cross_plane_latitude_max_deg": cross_plane_latitude_max_deg,
+        "blobs_max_mb": blobs_max_mb,
+    }
+    folder = home_folder(home)
+    config = load_config(folder, flags)
+    if detach:
+        _introduce(_detached(folder, flags), json, home)
+        return
+    from meshd.daemon.up import run_daemon  # trio and libp2p: only a daemon pays for them
+
+    run_daemon(folder, config, lambda facts: _introduce(facts, json, home), say)
+
+
+def down(home: Home = None, json: Json = False) -> None:
+    """Stop the daemon, and wait until it is gone.
+
+    Example: meshd down --home /tmp/alice
+    """
+    client = Client(home)
+    facts = client.get("/v1/id")
+    client.post("/v1/stop")
+    until = time.monotonic() + STOP_S
+    while _held(client.home):
+        if time.monotonic() > until:
+            message = f"process {facts['pid']} still holds {client.home} after {STOP_S:g} s"
+            raise MeshError("time-out", message)
+        time.sleep(POLL_S)
+    if json:
+        emit({"id": facts["id"], "stopped": True})
+    else:
+        say(f"{facts['name']} ({facts['id']}) has stopped")
+
+
+def _introduce(facts: Mapping[str, Any], json: bool, home: Path | None) -> None:
+    """Who the daemon is, and the line to paste elsewhere."""
+    if json:
+        emit(facts)
+        return
+    say(f"{facts['name']} is up at {facts['home']}, process {facts['pid']}")
+    say(f"id       {facts['id']}")
+    for address in facts["addresses"]:
+        say(f"address  {address}")
+    if facts["addresses"]:
+        say(f"connect with: meshd connect {facts['addresses'][0]}")
+    if home is not None:
+        say(f"talk to it with: meshd status --home {facts['home']}")
+
+
+def _detached(home: Path, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Start the same command in a session of its own; its identity once its socket answers."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = home / LOG
+        fresh = not log.exists() or log.stat().st_size > LOG_BYTES_MAX
+        mode = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if fresh else os.O_APPEND)
+        output = os.open(log, mode, 0o600)
+    except OSError as error:
+        message = f"cannot use {home} as a home: {error.strerror}; choose another folder"
+        raise MeshError("bad-home", message) from None
+    begin = os.fstat(output).st_size
+    arguments = ["-m", "meshd.cli", "up", "--home", str(home), *_arguments(flags)]
+    try:
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    finally:
+        os.close(output)
+    return _await_start(Client(home), child, log, begin)
+
+
+def _await_start(
+    client: Client, child: subprocess.Popen[bytes], log: Path, begin: int
+) -> dict[str, Any]:
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        if child.poll() is not None:
+            raise typer.Exit(_relay(child.returncode, log, begin))
+        try:
+            facts: dict[str, Any] = client.get("/v1/id")
+        except MeshError:
+            facts = {}
+        if facts.get("pid") == child.pid:
+            return facts
+        time.sleep(POLL_S)
+    child.terminate()
+    raise MeshError("time-out", f"the daemon did not answer within {START_S:g} s; see {log}")
+
+
+def _relay(status: int, log: Path, begin: int) -> int:
+    """Say what the daemon said before it ended; its exit code."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        said = file.read().decode("utf-8", "replace").strip().splitlines()
+    ours = [line for line in said if line.startswith("meshd: ")]
+    last = (ours or said or [""])[-1]
+    code = last.rpartition("[")[2].rstrip("]") if last.endswith("]") else "not-started"
+    message = last.removeprefix("meshd: ").rpartition(" [")[0] if last.endswith("]") else last
+    why = message or f"the daemon ended at once with exit code {status}; see {log}"
+    report(MeshError(code, why), "--json" in sys.argv)
+    return status if status > 0 else 1
+
+
+def _arguments(flags: Mapping[str, Any]) -> list[str]:
+    """Flags as they were given, for the process in the background."""
+    given: list[str] = []
+    for field, value in flags.items():
+        option = "--" + field.replace("_", "-")
+        match value:
+            case None:
+                continue
+            case bool():
+                given.append(option if value else "--no-" + option[2:])
+            case list() if field == "stations":
+                given += [option, ",".join(value)]
+            case list():
+                given += [part for address in value for part in (option, address)]
+            case _:
+                given += [option, msgspec.to_builtins(str(value))]
+    return given
+
+
+def _held(home: Path) -> bool:
+    """Whether a daemon still holds the home's lock."""
+    try:
+        with (home / "lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
