@@ -205,9 +205,9 @@ class Driver:
         size = self.ports.blobs.size(read.cid)
         data = self.ports.blobs.read(read.cid, read.offset, read.length)
         if size is None or data is None:
-            payload = protocols.blob.encode(Missing(read.cid))
+            payload = protocols.BLOB.encode(Missing(read.cid))
         else:
-            payload = protocols.blob.encode(Chunk(read.cid, read.offset, size, data))
+            payload = protocols.BLOB.encode(Chunk(read.cid, read.offset, size, data))
         packet = self._ids.next(self.ports.clock.now())
         self.post(PayloadOffered(packet, read.destination, "blob", payload, read.lifetime_ns))
 

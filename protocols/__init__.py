@@ -61,7 +61,7 @@ class Codec(Generic[T]):
         return ProtocolError("bad-message", f"a message is malformed: {error}")
 
 
-link: Codec[LinkMessage] = Codec(LinkMessage)
-job: Codec[JobMessage] = Codec(JobMessage)
-blob: Codec[BlobMessage] = Codec(BlobMessage)
-report: Codec[Undelivered] = Codec(Undelivered)
+LINK: Codec[LinkMessage] = Codec(LinkMessage)
+JOB: Codec[JobMessage] = Codec(JobMessage)
+BLOB: Codec[BlobMessage] = Codec(BlobMessage)
+REPORT: Codec[Undelivered] = Codec(Undelivered)

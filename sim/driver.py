@@ -128,9 +128,9 @@ class Performer:
         size = host.blobs.size(read.cid)
         data = host.blobs.read(read.cid, read.offset, read.length)
         if size is None or data is None:
-            payload = protocols.blob.encode(Missing(read.cid))
+            payload = protocols.BLOB.encode(Missing(read.cid))
         else:
-            payload = protocols.blob.encode(Chunk(read.cid, read.offset, size, data))
+            payload = protocols.BLOB.encode(Chunk(read.cid, read.offset, size, data))
         ids = self._ids.setdefault(host.index, PacketIds(host.id, "d"))
         packet = ids.next(self._world.now)
         offer = PayloadOffered(packet, read.destination, "blob", payload, read.lifetime_ns)

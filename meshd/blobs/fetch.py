@@ -146,7 +146,7 @@ class Blobs:
     def _ask(self, fetch: Fetch, offset: int, now: Instant, tries: int = 1) -> list[Effect]:
         trip = self._router.delays_from(self._me, now).get(fetch.source, 0)
         fetch.asked[offset] = Piece(now + 2 * trip + PIECE_MARGIN_NS * tries, tries)
-        want = protocols.blob.encode(Want(fetch.cid, offset, CHUNK_BYTES_MAX))
+        want = protocols.BLOB.encode(Want(fetch.cid, offset, CHUNK_BYTES_MAX))
         packet = self._ids.next(now)
         return [PayloadOffered(packet, fetch.source, BLOB_PORT, want, PIECE_LIFETIME_NS)]
 
@@ -167,7 +167,7 @@ class Blobs:
 
     def _arrived(self, event: PayloadArrived, now: Instant) -> list[Effect]:
         try:
-            message = protocols.blob.decode(event.payload)
+            message = protocols.BLOB.decode(event.payload)
         except ProtocolError as error:
             return [Note(error.code, {"node": event.source, "message": error.message})]
         match message:

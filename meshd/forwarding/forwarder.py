@@ -282,7 +282,7 @@ class Forwarder:
             packet=answer_id(packet.id, "!"),
             destination=packet.source,
             port=REPORT_PORT,
-            payload=protocols.report.encode(report),
+            payload=protocols.REPORT.encode(report),
             lifetime_ns=REPORT_LIFETIME_NS,
         )
         return [note, *self._offer(offer, now)]
@@ -291,7 +291,7 @@ class Forwarder:
         if arrived.port != REPORT_PORT:
             return []
         try:
-            lost = protocols.report.decode(arrived.payload)
+            lost = protocols.REPORT.decode(arrived.payload)
         except ProtocolError as error:
             return [Note(error.code, {"node": arrived.source, "message": error.message})]
         return [PayloadLost(lost.packet, lost.port, lost.destination, lost.code, arrived.source)]

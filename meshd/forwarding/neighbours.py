@@ -95,7 +95,7 @@ class Neighbours:
     def frame(self, node: NodeId, message: LinkMessage) -> list[Effect]:
         """The effect that sends a message to a ready neighbour; nothing when it is not there."""
         link = self._ready.get(node)
-        return [] if link is None else [SendFrame(link, protocols.link.encode(message))]
+        return [] if link is None else [SendFrame(link, protocols.LINK.encode(message))]
 
     def view(self) -> tuple[Neighbour, ...]:
         return tuple(self._links[link] for link in sorted(self._links))
@@ -145,7 +145,7 @@ class Neighbours:
 
     def _hello(self, standing: bool, now: Instant, answers: Instant) -> bytes:
         sky, policy = self._sky
-        return protocols.link.encode(
+        return protocols.LINK.encode(
             Hello(VERSION, self._me, self._name, sky, policy, standing, now, answers)
         )
 
@@ -154,7 +154,7 @@ class Neighbours:
         if neighbour is None:
             return []  # a late frame of a link already closed
         try:
-            message = protocols.link.decode(frame)
+            message = protocols.LINK.decode(frame)
             if isinstance(message, Hello):
                 return self._greet(neighbour, message, now)
             if not neighbour.ready:

@@ -234,7 +234,7 @@ class Gossip:
         peer.flush_at = now + FLUSH_NS if peer.pending else None
         if not batch:
             return []
-        return [SendFrame(peer.link, protocols.link.encode(Records(tuple(batch))))]
+        return [SendFrame(peer.link, protocols.LINK.encode(Records(tuple(batch))))]
 
     def _digests(
         self, peer: Peer, now: Instant, low: tuple[str, str], high: tuple[str, str], *, answer: bool
@@ -252,7 +252,7 @@ class Gossip:
             start = low if number == 0 else _pair(cut[0])
             end = high if number == len(cuts) - 1 else _pair(cuts[number + 1][0])
             digest = Digest(start, end, held, answer)
-            effects.append(SendFrame(peer.link, protocols.link.encode(digest)))
+            effects.append(SendFrame(peer.link, protocols.LINK.encode(digest)))
         return effects
 
     def _level(self, node: NodeId, digest: Digest, now: Instant) -> list[Effect]:

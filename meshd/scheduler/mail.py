@@ -19,5 +19,5 @@ class Mail:
         self._ids = PacketIds(me, use)
 
     def send(self, node: NodeId, message: JobMessage, now: Instant) -> PayloadOffered:
-        data = protocols.job.encode(message)
+        data = protocols.JOB.encode(message)
         return PayloadOffered(self._ids.next(now), node, JOB_PORT, data, MESSAGE_LIFETIME_NS)

@@ -81,7 +81,7 @@ class Scheduler:
     def _hear(self, arrived: PayloadArrived, now: Instant) -> list[Effect]:
         source = arrived.source
         try:
-            message = protocols.job.decode(arrived.payload)
+            message = protocols.JOB.decode(arrived.payload)
         except ProtocolError as error:
             return [Note(error.code, {"node": source, "message": error.message})]
         match message:

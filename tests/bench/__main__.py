@@ -117,8 +117,8 @@ def packets() -> list[Row]:
         "hops": [[hop.node, hop.arrived_at] for hop in hops],
         "times": [packet.sent_at, packet.expires_at, packet.hop_limit],
     }
-    data, text = protocols.link.encode(packet), json.dumps(as_json)
-    encode, decode = protocols.link.encode, protocols.link.decode
+    data, text = protocols.LINK.encode(packet), json.dumps(as_json)
+    encode, decode = protocols.LINK.encode, protocols.LINK.decode
     return [
         Row(
             "packet of 1 kB, encode",

@@ -48,7 +48,7 @@ def want(blobs: Blobs, source: NodeId = SOURCE, lifetime_s: int = 600) -> list[E
 
 
 def say(blobs: Blobs, message: BlobMessage, source: NodeId = SOURCE) -> list[Effect]:
-    data = protocols.blob.encode(message)
+    data = protocols.BLOB.encode(message)
     arrived = PayloadArrived(PacketId("p"), source, "blob", data, T0, (source, ME), (T0, T0))
     return blobs.handle(arrived, T0)
 
@@ -64,7 +64,7 @@ def asked(effects: list[Effect], source: NodeId = SOURCE) -> list[int]:
     for effect in effects:
         if isinstance(effect, PayloadOffered):
             assert (effect.destination, effect.port) == (source, "blob")
-            message = protocols.blob.decode(effect.payload)
+            message = protocols.BLOB.decode(effect.payload)
             assert isinstance(message, Want) and message.length == CHUNK_BYTES_MAX
             numbers.append(message.offset // CHUNK_BYTES_MAX)
     return numbers

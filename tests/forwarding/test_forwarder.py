@@ -66,7 +66,7 @@ class Ship:
     def link(self, node: NodeId, now: int = T0) -> list[Effect]:
         link = LinkId(NODES.index(node))
         self.neighbours.handle(LinkUp(link, node, True), now)
-        hello = protocols.link.encode(Hello(VERSION, node, "", "", "", False, now, now))
+        hello = protocols.LINK.encode(Hello(VERSION, node, "", "", "", False, now, now))
         effects = self.neighbours.handle(FrameReceived(link, hello), now)
         assert effects == [LinkReady(link, node, True, 0)]
         return self.hear(effects[0], now)  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def packet(
 
 
 def to(node: NodeId, message: LinkMessage) -> SendFrame:
-    return SendFrame(LinkId(NODES.index(node)), protocols.link.encode(message))
+    return SendFrame(LinkId(NODES.index(node)), protocols.LINK.encode(message))
 
 
 def arrived(source: NodeId, *hops: NodeId) -> PayloadArrived:
@@ -233,14 +233,14 @@ def test_expired_packet_is_reported_to_its_source() -> None:
     note, report = effects
     assert note == Note("packet-dropped", {"packet": P, "code": "expired", "port": "app"})
     assert isinstance(report, SendFrame)
-    sent = protocols.link.decode(report.frame)
+    sent = protocols.LINK.decode(report.frame)
     assert isinstance(sent, Packet) and (sent.id, sent.destination, sent.port) == (
         "p!",
         A,
         "report",
     )
     said = Undelivered(P, "app", C, "expired")
-    assert protocols.report.decode(sent.payload) == said
+    assert protocols.REPORT.decode(sent.payload) == said
     source = Ship(A, LINE)
     heard = PayloadArrived(sent.id, B, "report", sent.payload, at, (B, A), (at, at))
     assert source.hear(heard) == [PayloadLost(P, "app", C, "expired", B)]

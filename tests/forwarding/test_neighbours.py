@@ -69,7 +69,7 @@ class Desk:
             "answers": now,
         }
         hello = Hello(**(fields | changes))  # type: ignore[arg-type]
-        return self.neighbours.handle(FrameReceived(link, protocols.link.encode(hello)), now)
+        return self.neighbours.handle(FrameReceived(link, protocols.LINK.encode(hello)), now)
 
     def ready(self, link: LinkId, now: int) -> None:
         self.neighbours.handle(LinkUp(link, self.other, self.me == A), now)
@@ -112,12 +112,12 @@ def test_both_ends_greet_and_the_answer_measures_the_way() -> None:
     desk = Desk(A)
     (greeting,) = desk.neighbours.handle(LinkUp(L1, B, True), BEGIN)
     assert isinstance(greeting, SendFrame)
-    assert protocols.link.decode(greeting.frame) == Hello(
+    assert protocols.LINK.decode(greeting.frame) == Hello(
         VERSION, A, "A", "given", "given", False, BEGIN, 0
     )
     (answer,) = desk.hello(L1, BEGIN + SECOND, answers=0, sent_at=BEGIN - 7)
     assert isinstance(answer, SendFrame)
-    said = protocols.link.decode(answer.frame)
+    said = protocols.LINK.decode(answer.frame)
     assert isinstance(said, Hello) and said.answers == BEGIN - 7
     effects = desk.hello(L1, BEGIN + 2 * SECOND, answers=BEGIN)
     assert effects == [LinkReady(L1, B, True, SECOND)]
@@ -139,7 +139,7 @@ def test_wrong_hello_closes_the_link(changes: dict[str, object], code: str) -> N
 def test_message_before_hello_closes_the_link() -> None:
     desk = Desk(A)
     desk.neighbours.handle(LinkUp(L1, B, True), BEGIN)
-    frame = protocols.link.encode(Accepted(PacketId("p"), 1))
+    frame = protocols.LINK.encode(Accepted(PacketId("p"), 1))
     note, close = desk.neighbours.handle(FrameReceived(L1, frame), BEGIN)
     assert isinstance(note, Note) and note.code == "no-hello"
     assert close == CloseLink(L1, "no-hello")
@@ -150,7 +150,7 @@ def test_message_after_hello_is_passed_on_and_nonsense_closes() -> None:
     desk = Desk(A)
     desk.ready(L1, BEGIN)
     message = Accepted(PacketId("p"), 1)
-    frame = protocols.link.encode(message)
+    frame = protocols.LINK.encode(message)
     effects = desk.neighbours.handle(FrameReceived(L1, frame), BEGIN)
     assert effects == [MessageReceived(L1, B, message)]
     note, close, lost = desk.neighbours.handle(FrameReceived(L1, b"\x91\xa1x"), BEGIN)

@@ -77,7 +77,7 @@ def settle(one: Gossip, other: Gossip, now: int, rounds: int = 100) -> int:
         frames += len(sent)
         effects = {id(one): [], id(other): []}
         for to, source, frame in sent:
-            message = protocols.link.decode(frame)
+            message = protocols.LINK.decode(frame)
             effects[id(to)] += to.handle(MessageReceived(LINK, source, message), now)
         now += 100 * MILLISECOND
         for m in (one, other):
@@ -94,7 +94,7 @@ def test_own_statement_is_learnt_and_sent_to_neighbours_soon() -> None:
     machine.handle(LinkReady(LINK, B, True, 0), T0)
     assert machine.handle(Publish(presence("a"), HOUR), T0) == [Learnt(A, presence("a"), T0)]
     flush = T0 + 100 * MILLISECOND
-    frame = protocols.link.encode(Records((record(A, 1, "a"),)))
+    frame = protocols.LINK.encode(Records((record(A, 1, "a"),)))
     assert machine.handle(Woke(), flush) == [SendFrame(LINK, frame)]
 
 
@@ -110,7 +110,7 @@ def test_news_goes_on_to_others_and_not_back() -> None:
     machine.handle(LinkReady(LINK, B, True, 0), T0)
     machine.handle(LinkReady(LinkId(2), C, True, 0), T0)
     give(machine, record(NodeId("Z"), 1), sender=B)
-    frame = protocols.link.encode(Records((record(NodeId("Z"), 1),)))
+    frame = protocols.LINK.encode(Records((record(NodeId("Z"), 1),)))
     effects = machine.handle(Woke(), T0 + 100 * MILLISECOND)
     assert effects == [SendFrame(LinkId(2), frame)]
 
@@ -135,9 +135,9 @@ def test_unreadable_record_closes_the_link(statement: bytes) -> None:
 
 
 def test_oversized_record_is_no_message() -> None:
-    frame = protocols.link.encode(Records((Record(bytes(RECORD_BYTES_MAX + 1), b""),)))
+    frame = protocols.LINK.encode(Records((Record(bytes(RECORD_BYTES_MAX + 1), b""),)))
     with pytest.raises(ProtocolError) as caught:
-        protocols.link.decode(frame)
+        protocols.LINK.decode(frame)
     assert caught.value.code == "bad-message"
 
 

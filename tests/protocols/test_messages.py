@@ -18,10 +18,10 @@ from protocols.record import Beacon, LinkState, Presence, Record, Statement, rea
 from protocols.types import NodeId, PacketId
 
 CODECS: dict[str, tuple[Codec[Any], Any]] = {
-    "link": (protocols.link, protocols.LinkMessage),
-    "job": (protocols.job, protocols.JobMessage),
-    "blob": (protocols.blob, protocols.BlobMessage),
-    "report": (protocols.report, protocols.Undelivered),
+    "link": (protocols.LINK, protocols.LinkMessage),
+    "job": (protocols.JOB, protocols.JobMessage),
+    "blob": (protocols.BLOB, protocols.BlobMessage),
+    "report": (protocols.REPORT, protocols.Undelivered),
 }
 MESSAGES = [
     (name, kind)
@@ -189,7 +189,7 @@ def test_nonsense_is_refused(name: str, data: bytes, code: str) -> None:
 
 
 def test_message_of_another_port_is_unknown() -> None:
-    hello = protocols.link.encode(example(protocols.Hello))
+    hello = protocols.LINK.encode(example(protocols.Hello))
     assert [code_of(codec, hello) for codec, _ in CODECS.values()] == [
         "ok",
         "unknown-message",

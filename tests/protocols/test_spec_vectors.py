@@ -23,7 +23,7 @@ from protocols.record import DOMAIN, Statement
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "protocols" / "SPEC.md").read_text(encoding="utf-8")
-CODECS = (protocols.link, protocols.job, protocols.blob, protocols.report)
+CODECS = (protocols.LINK, protocols.JOB, protocols.BLOB, protocols.REPORT)
 UNITS = {"ms": 10**6, "s": 10**9}
 
 VECTOR = re.compile(r"#### vector: (.+)\n\n```json\n(.+)\n```\n\n```hex\n([0-9a-f\n]+)```")

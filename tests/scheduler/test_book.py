@@ -91,7 +91,7 @@ class Desk:
 
 def mail(effects: list[Effect]) -> list[tuple[NodeId, JobMessage]]:
     return [
-        (e.destination, protocols.job.decode(e.payload))
+        (e.destination, protocols.JOB.decode(e.payload))
         for e in effects
         if isinstance(e, PayloadOffered)
     ]

@@ -50,7 +50,7 @@ def holder(slots: int = 1, kinds: tuple[str, ...] = ("onnx", "command")) -> Hold
 
 def mail(effects: list[Effect]) -> list[tuple[NodeId, JobMessage]]:
     return [
-        (e.destination, protocols.job.decode(e.payload))
+        (e.destination, protocols.JOB.decode(e.payload))
         for e in effects
         if isinstance(e, PayloadOffered)
     ]

@@ -32,7 +32,7 @@ def ready(output: Cid = OUT, epoch: int = 1, holder: NodeId = B, shard: int = 0)
 
 def said(effects: list[Effect]) -> list[tuple[NodeId, JobMessage]]:
     return [
-        (e.destination, protocols.job.decode(e.payload))
+        (e.destination, protocols.JOB.decode(e.payload))
         for e in effects
         if isinstance(e, PayloadOffered)
     ]
