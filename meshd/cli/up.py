@@ -16,7 +16,7 @@ import typer
 
 from meshd.cli.client import Client
 from meshd.cli.talk import Home, Json, emit, report, say
-from meshd.config import home_folder, load_config
+from meshd.config import Config, home_folder, load_config
 from protocols.errors import MeshError
 
 START_S = 60.0
@@ -31,52 +31,67 @@ def _flag(*names: str, help: str) -> Any:
     return typer.Option(*names, help=help, show_default=False)
 
 
+Text = str | None
+NameFlag = Annotated[Text, _flag("--name", help="What people call this node.")]
+ListenFlag = Annotated[
+    list[str] | None,
+    _flag("--listen", help="Where to listen [/ip4/127.0.0.1/tcp/0]; may be repeated."),
+]
+SatelliteFlag = Annotated[Text, _flag("--satellite", help="The satellite it is.")]
+CityFlag = Annotated[Text, _flag("--city", help="The station it is, one of them.")]
+ConstellationFlag = Annotated[Text, _flag("--constellation", help="The sky: a preset or a code.")]
+CatalogFlag = Annotated[Text, _flag("--catalog", help="The sky: a TLE or OMM-JSON file.")]
+StationsFlag = Annotated[
+    Text, _flag("--stations", help="Cities in the sky, A,B,C: the same on all nodes.")
+]
+SlotsFlag = Annotated[int | None, _flag("--slots", help="Shards run at once [1].")]
+CommandFlag = Annotated[
+    bool | None,
+    _flag("--allow-command/--no-allow-command", help="Run shards that are programs, as you."),
+]
+AcceptFlag = Annotated[
+    Text, _flag("--accept-jobs", help="From other nodes: auto, yes or no [auto].")
+]
+LightFlag = Annotated[
+    bool | None,
+    _flag("--emulate-light/--no-emulate-light", help="Delay frames by their light time."),
+]
+EpochFlag = Annotated[
+    Text, _flag("--epoch", help="Mission time at start: TIME or TIME@REAL_TIME [now].")
+]
+SpeedFlag = Annotated[float | None, _flag("--speed", help="Of the mission clock [1].")]
+ElevationFlag = Annotated[
+    float | None, _flag("--min-elevation-deg", help="Of a satellite over a station.")
+]
+LatitudeFlag = Annotated[
+    float | None,
+    _flag("--cross-plane-latitude-max-deg", help="Where links between planes are off."),
+]
+BlobsFlag = Annotated[int | None, _flag("--blobs-max-mb", help="Disk for blobs, in MB [2048].")]
+DetachFlag = Annotated[
+    bool, typer.Option("--detach", "-d", help="Run in the background, log to a file.")
+]
+
+
 def up(
-    name: Annotated[str | None, _flag("--name", help="What people call this node.")] = None,
-    listen: Annotated[
-        list[str] | None,
-        _flag("--listen", help="Where to listen [/ip4/127.0.0.1/tcp/0]; may be repeated."),
-    ] = None,
-    satellite: Annotated[str | None, _flag("--satellite", help="The satellite it is.")] = None,
-    city: Annotated[str | None, _flag("--city", help="The station it is, one of them.")] = None,
-    constellation: Annotated[
-        str | None, _flag("--constellation", help="The sky: a preset or a code.")
-    ] = None,
-    catalog: Annotated[
-        str | None, _flag("--catalog", help="The sky: a TLE or OMM-JSON file.")
-    ] = None,
-    stations: Annotated[
-        str | None, _flag("--stations", help="Cities in the sky, A,B,C: the same on all nodes.")
-    ] = None,
-    slots: Annotated[int | None, _flag("--slots", help="Shards run at once [1].")] = None,
-    allow_command: Annotated[
-        bool | None,
-        _flag("--allow-command/--no-allow-command", help="Run shards that are programs, as you."),
-    ] = None,
-    accept_jobs: Annotated[
-        str | None, _flag("--accept-jobs", help="From other nodes: auto, yes or no [auto].")
-    ] = None,
-    emulate_light: Annotated[
-        bool | None,
-        _flag("--emulate-light/--no-emulate-light", help="Delay frames by their light time."),
-    ] = None,
-    epoch: Annotated[
-        str | None, _flag("--epoch", help="Mission time at start: TIME or TIME@REAL_TIME [now].")
-    ] = None,
-    speed: Annotated[float | None, _flag("--speed", help="Of the mission clock [1].")] = None,
-    min_elevation_deg: Annotated[
-        float | None, _flag("--min-elevation-deg", help="Of a satellite over a station.")
-    ] = None,
-    cross_plane_latitude_max_deg: Annotated[
-        float | None,
-        _flag("--cross-plane-latitude-max-deg", help="Where links between planes are off."),
-    ] = None,
-    blobs_max_mb: Annotated[
-        int | None, _flag("--blobs-max-mb", help="Disk for blobs, in MB [2048].")
-    ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Run in the background, log to a file.")
-    ] = False,
+    context: typer.Context,
+    name: NameFlag = None,
+    listen: ListenFlag = None,
+    satellite: SatelliteFlag = None,
+    city: CityFlag = None,
+    constellation: ConstellationFlag = None,
+    catalog: CatalogFlag = None,
+    stations: StationsFlag = None,
+    slots: SlotsFlag = None,
+    allow_command: CommandFlag = None,
+    accept_jobs: AcceptFlag = None,
+    emulate_light: LightFlag = None,
+    epoch: EpochFlag = None,
+    speed: SpeedFlag = None,
+    min_elevation_deg: ElevationFlag = None,
+    cross_plane_latitude_max_deg: LatitudeFlag = None,
+    blobs_max_mb: BlobsFlag = None,
+    detach: DetachFlag = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -84,24 +99,10 @@ def up(
 
     Example: meshd up --name alice --detach
     """
-    flags = {
-        "name": name,
-        "listen": listen or None,
-        "satellite": satellite,
-        "city": city,
-        "constellation": constellation,
-        "catalog": catalog,
-        "stations": [part.strip() for part in stations.split(",")] if stations else None,
-        "slots": slots,
-        "allow_command": allow_command,
-        "accept_jobs": accept_jobs,
-        "emulate_light": emulate_light,
-        "epoch": epoch,
-        "speed": speed,
-        "min_elevation_deg": min_elevation_deg,
-        "cross_plane_latitude_max_deg": cross_plane_latitude_max_deg,
-        "blobs_max_mb": blobs_max_mb,
-    }
+    # Every flag but the last three is a field of Config under the same name.
+    flags = {key: context.params[key] for key in Config.__struct_fields__}
+    flags["listen"] = listen or None
+    flags["stations"] = [city.strip() for city in stations.split(",")] if stations else None
     folder = home_folder(home)
     config = load_config(folder, flags)
     if detach:
