@@ -6,6 +6,7 @@ Each item here stands against a fault of py-libp2p 0.8.1 that was measured (ARCH
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -155,10 +156,9 @@ def build_host(
     identity: Identity, transport: ITransport, *, connections_max: int, negotiate_s: float
 ) -> IHost:
     """A host that speaks Noise and yamux over one transport, and does nothing unasked."""
-    logger = logging.getLogger("libp2p")
-    if logger.level == logging.NOTSET:
-        # It reports each refused dial as an error, with its own words; ours are events.
-        logger.setLevel(logging.CRITICAL)
+    if not os.environ.get("LIBP2P_DEBUG"):
+        # It reports each refused dial as an error, in its own words; ours are events.
+        logging.getLogger("libp2p").setLevel(logging.CRITICAL)
     keys = create_new_key_pair(identity.seed())
     host = new_host(
         key_pair=keys,
