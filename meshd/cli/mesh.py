@@ -42,7 +42,7 @@ def disconnect(node: NodeName, home: Home = None, json: Json = False) -> None:
         emit(answer)
     elif answer["planned_until"] and answer["linked"]:
         typer.echo(
-            f"{answer['name']} stays linked: their contact lasts to {answer['planned_until']}"
+            f"no longer linked to {answer['name']} by wish; by plan until {answer['planned_until']}"
         )
     elif answer["was_linked"]:
         typer.echo(f"no longer linked to {answer['name']}")

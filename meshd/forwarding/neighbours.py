@@ -233,11 +233,11 @@ class Neighbours:
         self._wanted.pop(event.node, None)
         effects: list[Effect] = [Persist(key, None)]
         for neighbour in self.view():
-            if neighbour.node == event.node and not self._planned(neighbour.node, now):
+            if neighbour.node == event.node and neighbour.standing:
                 effects.append(CloseLink(neighbour.link, "disconnected"))
                 effects += self._down(neighbour.link, "disconnected", now)
         self._retry.pop(event.node, None)
-        return effects
+        return [*effects, *self._review(now)]  # inside a contact the plan dials anew
 
     # --- the plan -------------------------------------------------------------------------------
 

@@ -251,6 +251,20 @@ def test_unwanted_standing_link_is_closed_and_not_dialled_again() -> None:
     assert desk.wake() == (BEGIN, [])
 
 
+def test_standing_link_that_is_unwanted_inside_a_contact_gives_way_to_the_planned_one() -> None:
+    desk = Desk(A, begin=T0)
+    assert desk.first == [OpenLink(B, ("/at/B",))]
+    desk.neighbours.handle(StandingWanted(B, "/x"), T0)
+    desk.neighbours.handle(LinkUp(L1, B, True), T0)
+    assert desk.hello(L1, T0) == [LinkReady(L1, B, False, 0)]
+    assert desk.neighbours.handle(StandingWanted(B, "", wanted=False), T0) == [
+        Persist("standing/B", None),
+        CloseLink(L1, "disconnected"),
+        LinkLost(L1, B, False, "disconnected"),
+        OpenLink(B, ("/at/B",)),
+    ]
+
+
 def test_failure_of_an_unwanted_dial_does_not_spin() -> None:
     desk = Desk(B, begin=T0)
     desk.neighbours.handle(StandingWanted(A, "/x"), T0)
