@@ -25,7 +25,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(max_length=64)] = ""
     """What people call this node; its site or the end of its id when empty."""
-    listen: tuple[Text, ...] = ("/ip4/127.0.0.1/tcp/0",)
+    listen: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=8)] = (
+        "/ip4/127.0.0.1/tcp/0",
+    )
     constellation: Text = ""
     """A preset or a constellation code: the sky this node lives under."""
     catalog: Text = ""
@@ -86,6 +88,13 @@ def load_config(
     config = _convert(merged, "the command line")
     if config.constellation and config.catalog:
         raise InputError("bad-config", "give either a constellation or a catalog, not both")
+    for address in config.listen:
+        if address.startswith(("/ip4/0.0.0.0/", "/ip6/::/")):
+            raise InputError(
+                "bad-config",
+                f"--listen {address} names no address that others could dial: name one of this "
+                "machine's own, such as /ip4/192.0.2.7/tcp/4001",
+            )
     if config.satellite and config.city:
         raise InputError("bad-config", "a node is either a satellite or in a city, not both")
     if config.site and not (config.constellation or config.catalog):

@@ -123,6 +123,9 @@ class Driver:
 
     def _turn(self) -> None:
         """Handle what is due, a bounded number of events at a time."""
+        due = self.node.next_deadline()
+        if due is not None and due <= self.ports.clock.now():
+            self._take(Woke())  # timers first: a full inbox must not starve them
         for _ in range(EVENTS_A_TURN):
             deadline = self.node.next_deadline() if not self._inbox else None
             if self._inbox:

@@ -45,6 +45,7 @@ from meshd.seam import (
     Started,
     Woke,
 )
+from protocols.bounds import ADDRESSES_MAX
 from protocols.record import Presence, Signer, Verifier
 from protocols.types import HOUR, Instant, NodeId
 
@@ -123,7 +124,7 @@ class Node:
             return self._wake(now)
         effects = self._deliver(event, now)
         if isinstance(event, Started):
-            presence = Presence(self.config.name, self.config.site, event.addresses)
+            presence = Presence(self.config.name, self.config.site, event.addresses[:ADDRESSES_MAX])
             effects += self._deliver(Publish(presence, PRESENCE_TTL_NS), now)
         return effects
 

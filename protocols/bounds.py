@@ -25,6 +25,10 @@ ADDRESSES_MAX = 8
 STANDING_MAX = 256
 SPEED_MAX = 1_000_000.0
 SHARDS_MAX = 10_000
+SLOTS_MAX = 65_536
+WORK_NS_MAX = 86_400 * 1_000_000_000
+"""A day: what one shard may be expected to take."""
+
 SHARDS_RENEWED_MAX = 1_024
 
 Node: TypeAlias = Annotated[NodeId, Meta(min_length=1, max_length=64)]
@@ -35,5 +39,7 @@ Name: TypeAlias = Annotated[str, Meta(max_length=128)]
 Code: TypeAlias = Annotated[str, Meta(max_length=64)]
 Text: TypeAlias = Annotated[str, Meta(max_length=1_024)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 40)]
+Slots: TypeAlias = Annotated[int, Meta(ge=0, le=SLOTS_MAX)]
+WorkNanoseconds: TypeAlias = Annotated[int, Meta(ge=0, le=WORK_NS_MAX)]
 Nanoseconds: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 ShardIndex: TypeAlias = Annotated[int, Meta(ge=0, lt=SHARDS_MAX)]

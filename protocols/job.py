@@ -20,6 +20,7 @@ from protocols.bounds import (
     Node,
     ShardIndex,
     Text,
+    WorkNanoseconds,
 )
 
 Kind: TypeAlias = Literal["onnx", "command"]
@@ -67,8 +68,8 @@ class Offer(msgspec.Struct, frozen=True, array_like=True, tag="offer"):
     input: Cid_ | None
     command: Annotated[tuple[Text, ...], Meta(max_length=256)]
     limits: Limits
-    estimate_ns: Nanoseconds
-    lease_ns: Nanoseconds
+    estimate_ns: WorkNanoseconds
+    lease_ns: WorkNanoseconds
 
 
 class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):

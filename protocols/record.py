@@ -17,6 +17,7 @@ from protocols.bounds import (
     Name,
     Nanoseconds,
     Node,
+    Slots,
     Text,
 )
 from protocols.errors import MALFORMED, ProtocolError
@@ -41,9 +42,9 @@ class Presence(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
 class Beacon(msgspec.Struct, frozen=True, array_like=True, tag="beacon"):
     """What a node can take on: its slots, its queue, and when a new shard would start."""
 
-    slots: Count
-    running: Count
-    queued: Count
+    slots: Slots
+    running: Slots
+    queued: Slots
     wait_ns: Nanoseconds
     speed: Annotated[float, Meta(gt=0, le=SPEED_MAX)]
     """Work done per second, against the submitter's estimate (1.0 = as estimated)."""

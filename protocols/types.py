@@ -21,7 +21,6 @@ PacketId = NewType("PacketId", str)
 Cid = NewType("Cid", str)
 """A blob's name: CIDv1, raw codec, sha2-256, base32 (`bafkrei...`)."""
 
-NANOSECOND = 1
 MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
@@ -30,8 +29,3 @@ HOUR = 60 * MINUTE
 
 SPEED_OF_LIGHT_KM_S = 299_792.458
 """Exact, by the definition of the metre."""
-
-
-def light_time(range_km: float) -> Duration:
-    """Nanoseconds light needs for a distance in km, rounded to the nearest."""
-    return round(range_km / SPEED_OF_LIGHT_KM_S * SECOND)

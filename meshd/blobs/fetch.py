@@ -40,6 +40,9 @@ PIECE_LIFETIME_NS = 120 * SECOND
 PIECE_MARGIN_NS = 4 * SECOND
 TRIES_MAX = 5
 
+IDLE_NS = 600 * SECOND
+"""A blob put for a job that never came, or left by a life before, may go after this."""
+
 
 @dataclass(slots=True)
 class Piece:
@@ -70,6 +73,8 @@ class Blobs:
         self._wants: dict[Cid, int] = {}
         """Every blob that is whole here, with how many want it to stay."""
         self._fetches: dict[Cid, Fetch] = {}
+        self._idle: dict[Cid, Instant] = {}
+        """Blobs that nobody wants yet, and until when they may wait for somebody."""
 
     def view(self) -> tuple[Cid, ...]:
         return tuple(sorted(self._fetches))
@@ -83,17 +88,15 @@ class Blobs:
             case BlobUnwanted(cid=cid):
                 return self._unwant(cid)
             case BlobStored(cid=cid):
-                fetch = self._fetches.pop(cid, None)
-                if fetch is not None and fetch.wants <= 0:
-                    return [ReleaseBlob(cid)]  # who wanted it gave up while it came
-                self._wants[cid] = self._wants.get(cid, 0) + (fetch.wants if fetch else 0)
-                return []
+                return self._stored(cid, now)
             case ShardFinished(output=output):
                 if output is not None:
+                    self._idle.pop(output, None)
                     self._wants[output] = self._wants.get(output, 0) + 1
                 return []
             case Started(blobs=blobs):
                 self._wants = dict.fromkeys(blobs, 0)
+                self._idle = dict.fromkeys(blobs, now + IDLE_NS)
                 return []
             case BlobRejected(cid=cid, code=code):
                 return self._fail(cid, code)
@@ -104,13 +107,16 @@ class Blobs:
                 return self._wake(now)
 
     def next_deadline(self) -> Instant | None:
-        pieces = (p.again_at for f in self._fetches.values() for p in f.asked.values())
-        return min(pieces, default=None)
+        times = [piece.again_at for f in self._fetches.values() for piece in f.asked.values()]
+        times += [fetch.until for fetch in self._fetches.values()]
+        times += self._idle.values()
+        return min(times, default=None)
 
     def _want(self, wanted: BlobWanted, now: Instant) -> list[Effect]:
         cid = wanted.cid
         if cid in self._wants:
             self._wants[cid] += 1
+            self._idle.pop(cid, None)
             return [BlobStored(cid, 0)]
         if cid in self._fetches:
             return self._want_again(self._fetches[cid], wanted, now)
@@ -121,6 +127,16 @@ class Blobs:
         fetch = Fetch(cid, wanted.source, now + wanted.lifetime_ns)
         self._fetches[cid] = fetch
         return self._ask(fetch, 0, now)
+
+    def _stored(self, cid: Cid, now: Instant) -> list[Effect]:
+        fetch = self._fetches.pop(cid, None)
+        if fetch is not None and fetch.wants <= 0:
+            return [ReleaseBlob(cid)]  # who wanted it gave up while it came
+        wants = self._wants.get(cid, 0) + (fetch.wants if fetch else 0)
+        self._wants[cid] = wants
+        if wants == 0:
+            self._idle[cid] = now + IDLE_NS
+        return []
 
     def _want_again(self, fetch: Fetch, wanted: BlobWanted, now: Instant) -> list[Effect]:
         """One more wants it; a source named later takes over, as the first may be gone."""
@@ -141,6 +157,7 @@ class Blobs:
         if self._wants[cid] > 0:
             return []
         del self._wants[cid]
+        self._idle.pop(cid, None)
         return [ReleaseBlob(cid)]
 
     def _ask(self, fetch: Fetch, offset: int, now: Instant, tries: int = 1) -> list[Effect]:
@@ -152,6 +169,9 @@ class Blobs:
 
     def _wake(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
+        for cid in [cid for cid, until in self._idle.items() if until <= now]:
+            del self._idle[cid], self._wants[cid]
+            effects.append(ReleaseBlob(cid))
         for cid in sorted(self._fetches):
             fetch = self._fetches[cid]
             if fetch.until <= now:

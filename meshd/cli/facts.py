@@ -33,9 +33,7 @@ def status(home: Home = None, json: Json = False) -> None:
                  f"up {length(answer['uptime_s'])}"),
         ("plan", _plan(plan) if plan else "none: no constellation or catalog was named"),
         ("links", f"{answer['peers']} up{missing}; {answer['members']} nodes known"),
-        ("work", f"{answer['running']} of {answer['slots']} slots busy, {answer['queued']} queued; "
-                 f"runs {', '.join(answer['kinds'])}; "
-                 f"{'takes' if answer['accepts_remote_jobs'] else 'takes no'} work from others"),
+        ("work", _work(answer)),
         ("jobs", told),
         ("store", f"{answer['store']}; blobs {size(answer['blob_bytes'])} of "
                   f"{size(answer['blob_bytes_max'])}; {answer['held_packets']} packets held"),
@@ -47,6 +45,16 @@ def _plan(plan: dict[str, Any]) -> str:
     return (
         f"{plan['contacts']} contacts of {plan['sites']} sites until {plan['end']} "
         f"(sky {plan['sky'][:12]})"
+    )
+
+
+def _work(answer: dict[str, Any]) -> str:
+    if not answer["slots"]:
+        return "runs none: it has no slots"
+    whose = "takes work from others" if answer["accepts_remote_jobs"] else "takes its own work only"
+    return (
+        f"{answer['running']} of {answer['slots']} slots busy, {answer['queued']} queued; "
+        f"runs {', '.join(answer['kinds'])}; {whose}"
     )
 
 

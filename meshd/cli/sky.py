@@ -34,7 +34,7 @@ def route(
 
         answer = offline_route((source, target), at, constellation, catalog)
     else:
-        answer = Client(home).get("/v1/route", from_=source, to=target, at=at)
+        answer = Client(home).get("/v1/route", {"from": source, "to": target, "at": at})
     if json:
         emit(answer)
         return
@@ -80,8 +80,8 @@ def links(
         span = (start, duration)
         answer = offline_links(node, span, stations or "", constellation, catalog)
     else:
-        query = {"node": node, "from_": start, "for_": duration}
-        answer = Client(home).get("/v1/links", **query)
+        query = {"node": node, "from": start, "for": duration}
+        answer = Client(home).get("/v1/links", query)
     if json:
         emit(answer)
         return

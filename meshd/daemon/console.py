@@ -19,7 +19,7 @@ from meshd.ephemeris.timescale import format_time
 from meshd.scheduler.holder import Stage
 from meshd.scheduler.states import Status
 from protocols.record import Beacon
-from protocols.types import MILLISECOND, SECOND, Instant, NodeId
+from protocols.types import MILLISECOND, SECOND, Duration, Instant, NodeId
 
 if TYPE_CHECKING:
     from meshd.adapters.libp2p import LinkInfo
@@ -105,7 +105,9 @@ class Console:
 
     def _peer(self, info: LinkInfo, view: Neighbour | None) -> Json:
         ready = view is not None and view.ready
-        delay = view.delay_ns if view is not None and ready else None
+        hello = view.delay_ns if view is not None and ready else None
+        light = self._light_ns(info.node)
+        delay = hello if light is None else light
         return {
             "node": info.node,
             "name": self._names.name_of(info.node),
@@ -114,6 +116,7 @@ class Console:
             "ready": ready,
             "direction": "out" if info.dialled else "in",
             "delay_ms": None if delay is None else round(delay / MILLISECOND, 6),
+            "hello_delay_ms": None if hello is None else round(hello / MILLISECOND, 6),
             "address": info.address,
             "since": format_time(info.since),
             "frames_in": info.frames_in,
@@ -121,6 +124,16 @@ class Console:
             "received_bytes": info.bytes_in,
             "sent_bytes": info.bytes_out,
         }
+
+    def _light_ns(self, node: NodeId) -> Duration | None:
+        """The light time of the contact that is open with a neighbour; None outside any."""
+        router, now = self._daemon.node.router, self._daemon.shared.clock.now()
+        here, there = router.site(self._daemon.identity.node_id), router.site(node)
+        if router.plan is None or here is None or there is None:
+            return None
+        if router.contact_end(node, now) is None:
+            return None
+        return router.plan.light_time_ns(here, there, now)
 
     def nodes(self) -> list[Json]:
         """Every node heard of, with its newest load and how far it is, by name."""

@@ -138,8 +138,15 @@ class Forwarder:
     def _receive(self, node: NodeId, packet: Packet, now: Instant) -> list[Effect]:
         behind = len(packet.hops)
         key = (packet.id, behind)
+        if not packet.hops or packet.hops[-1].node != node:
+            return self._neighbours.frame(node, Refused(packet.id, behind, "bad-hops"))
+        if packet.source == packet.destination == self._me:
+            # Ours to us never travels: somebody speaks in our name.
+            return self._neighbours.frame(node, Refused(packet.id, behind, "forged-source"))
         if key in self._seen:
             return self._neighbours.frame(node, Accepted(packet.id, behind))
+        if (packet.id, behind + 1) in self._held:
+            return self._neighbours.frame(node, Refused(packet.id, behind, "duplicate-id"))
         if packet.destination != self._me and self._full(packet):
             return self._neighbours.frame(node, Refused(packet.id, behind, "store-full"))
         self._remember(self._seen, key)

@@ -292,8 +292,11 @@ class Router:
         if node not in self._bound.vertex:
             return {}
         tree = self._tree(node, now, ())
+        # Counted from the root, where the tree began: it may be up to a tick old.
+        start = tree.arrival(self._bound.vertex[node])
+        assert start is not None
         found = ((other, tree.arrival(v)) for other, v in self._bound.vertex.items())
-        return {other: arrive - now for other, arrive in found if arrive is not None}
+        return {other: arrive - start for other, arrive in found if arrive is not None}
 
     def _tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
         tick = now - now % TREE_TICK_NS

@@ -144,14 +144,22 @@ class Book:
                 continue
             row, watch = job.shards[shard], job.watches[shard]
             if row.phase is Phase.OFFERED and row.holder == lost.destination:
-                self._loads.distrust(lost.destination, now)
-                return self._again(job, shard, lost.code, now)
+                return self._undelivered(job, shard, lost, now)
             if row.phase is Phase.FINISHED and job.sink == lost.destination:
                 # The sink is out of reach for now, and the result safe with its holder: each time
                 # the holder says so again, so do we.
                 watch.ready_again_at = now
                 watch.deliveries = max(0, watch.deliveries - 1)
         return []
+
+    def _undelivered(self, job: Job, shard: int, lost: PayloadLost, now: Instant) -> list[Effect]:
+        """An offer came back. What this very daemon refused says nothing of the candidate."""
+        if lost.code == "payload-too-large":
+            return self._end(job, Status.FAILED, "shard-too-large", now)
+        if lost.node != self._me:
+            self._loads.distrust(lost.destination, now)
+        job.watches[shard].declined += (lost.destination,)
+        return self._wait(job, shard, lost.code, now)
 
     def blob_failed(self, failed: BlobFailed, now: Instant) -> list[Effect]:
         """A job whose own files are not in this daemon's store cannot run."""
@@ -171,6 +179,9 @@ class Book:
                 if job.watches[shard].until <= now:
                     effects += self._late(job, shard, now)
             if job.place_at is not None and job.place_at <= now:
+                if job.starved:  # who was full may have room by now
+                    for watch in job.watches:
+                        watch.declined = ()
                 effects += self._place(job, now)
         return effects
 
@@ -207,7 +218,7 @@ class Book:
         candidates = self._loads.candidates(job.row.spec.kind, job.sink, now)
         declined = {i: job.watches[i].declined for i in waiting if job.watches[i].declined}
         placed = place(waiting, estimate, candidates, declined)
-        effects = self._starve(job, waiting, now) if len(placed) < len(waiting) else []
+        effects = self._starve(job, now) if len(placed) < len(waiting) else []
         job.starved = len(placed) < len(waiting)
         offers: list[Effect] = []
         for shard, node in placed:
@@ -219,11 +230,9 @@ class Book:
             offers += self._offer(job, shard, node, now)
         return effects + offers
 
-    def _starve(self, job: Job, waiting: list[int], now: Instant) -> list[Effect]:
-        """Not enough candidates: look again soon, and ask those who declined again."""
+    def _starve(self, job: Job, now: Instant) -> list[Effect]:
+        """Not enough candidates: look again soon."""
         job.place_at = now + LOOK_AGAIN_NS
-        for index in waiting:
-            job.watches[index].declined = ()
         return [] if job.starved else [ReportJob(job.name, "starved", code="no-candidates")]
 
     # --- one shard ------------------------------------------------------------------------------
@@ -306,13 +315,22 @@ class Book:
 
     def _again(self, job: Job, shard: int, code: str, now: Instant) -> list[Effect]:
         """The shard is nobody's again: place it anew, it alone, under a later epoch."""
+        effects = self._wait(job, shard, code, now)
+        if job.starved:  # nobody has room: the next timed look is soon enough
+            job.place_at = job.place_at or now + LOOK_AGAIN_NS
+            return effects
+        return [*effects, *self._place(job, now)]
+
+    def _wait(self, job: Job, shard: int, code: str, now: Instant) -> list[Effect]:
+        """Take a shard back; the next wake-up places it, unless it is done at once."""
         row = job.shards[shard]
         effects = self._release(job, shard, code, now)
         replaced = row.replaced + (row.phase is not Phase.OFFERED)
         job.shards[shard] = row.to(Phase.WAITING, holder=None, output=None, replaced=replaced)
         job.watches[shard].deliveries = job.watches[shard].ready_again_at = 0
-        report = ReportJob(job.name, "replaced", shard, row.holder, code)
-        return [*effects, report, *self._place(job, now)]
+        if job.place_at is None:
+            job.place_at = now
+        return [*effects, ReportJob(job.name, "replaced", shard, row.holder, code)]
 
     def _late(self, job: Job, shard: int, now: Instant) -> list[Effect]:
         holder = job.shards[shard].holder

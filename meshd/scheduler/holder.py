@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from meshd.scheduler.load import QUEUE_MAX
 from meshd.scheduler.mail import Mail
 from meshd.seam import (
     BlobUnwanted,
@@ -20,7 +21,6 @@ from protocols.job import Accept, Decline, Finished, Leased, Offer, Release, Ren
 from protocols.record import Beacon
 from protocols.types import MILLISECOND, SECOND, Cid, Duration, Instant, JobId, NodeId
 
-QUEUE_MAX = 64
 FETCH_NS = 60 * SECOND
 RENEWALS_A_LEASE = 3
 RENEWAL_GAP_MIN_NS = 500 * MILLISECOND
@@ -97,7 +97,11 @@ class Holder:
     def offered(self, scheduler: NodeId, offer: Offer, now: Instant) -> list[Effect]:
         lease = (offer.job, offer.shard, offer.epoch)
         accept = self._mail.send(scheduler, Accept(*lease), now)
-        if lease in self._held:
+        held = self._held.get(lease)
+        if held is not None and held.scheduler != scheduler:
+            decline = Decline(*lease, "job-id-taken")
+            return [self._mail.send(scheduler, decline, now)]
+        if held is not None:
             return [accept]
         code = self._refusal(scheduler, offer)
         if code:
@@ -237,7 +241,8 @@ class Holder:
         ahead = sum(holding.offer.estimate_ns for holding in queue)
         ahead += sum(h.offer.estimate_ns for h in self._held.values() if h.stage is Stage.RUNNING)
         wait = ahead // slots if slots and running + len(queue) >= slots else 0
-        return Beacon(slots, running, len(queue), wait, 1.0, self._policy.kinds)
+        kinds = self._policy.kinds if self._policy.remote else ()  # others need not ask
+        return Beacon(slots, running, len(queue), wait, 1.0, kinds)
 
 
 def _renewal_ns(offer: Offer) -> Duration:

@@ -9,6 +9,9 @@ from meshd.scheduler.placement import Candidate
 from protocols.record import Beacon
 from protocols.types import SECOND, Duration, Instant, NodeId
 
+QUEUE_MAX = 64
+"""Shards a node takes on beyond its slots."""
+
 BEACON_AGE_MAX_NS = 25 * SECOND
 """Two beacons missed and a half: such a node gets no new work."""
 
@@ -24,7 +27,9 @@ class Load:
 class Loads:
     """The newest beacon of every node."""
 
-    def __init__(self, me: NodeId, router: Router) -> None:
+    def __init__(self, me: NodeId, router: Router, own_kinds: tuple[str, ...] = ()) -> None:
+        self._own_kinds = own_kinds
+        """What this node runs for itself, even where it takes no work from others."""
         self._me = me
         self._router = router
         self._loads: dict[NodeId, Load] = {}
@@ -63,12 +68,15 @@ class Loads:
         back = self._router.delays_from(sink, now)
         found: list[Candidate] = []
         for node, (beacon, _) in self.view(now).items():
-            if kind not in beacon.kinds or beacon.slots == 0 or node in self._distrusted:
+            kinds = self._own_kinds if node == self._me else beacon.kinds
+            if kind not in kinds or beacon.slots == 0 or node in self._distrusted:
                 continue
             if node not in to or node not in back:
                 continue
             sent = sum(estimate for _, estimate in self._loads[node].sent_ns)
             wait = beacon.wait_ns + sent // beacon.slots
             speed = max(beacon.speed, 1e-3)
-            found.append(Candidate(node, beacon.slots, wait, speed, to[node], back[node]))
+            busy = beacon.running + beacon.queued + len(self._loads[node].sent_ns)
+            room = beacon.slots + QUEUE_MAX - busy
+            found.append(Candidate(node, beacon.slots, wait, speed, to[node], back[node], room))
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class Candidate:
     """From the scheduler to the node."""
     back_ns: Duration
     """From the node to the sink."""
+    room: int = 1 << 20
+    """Shards it still takes before it declines."""
 
 
 def finish_ns(candidate: Candidate, start_ns: Duration, estimate_ns: Duration) -> Duration:
@@ -41,11 +44,13 @@ def place(
     before work can start. A shard whose every candidate has declined it is left out.
     """
     slots: dict[NodeId, list[Duration]] = {}
-    ways = {candidate.node: candidate for candidate in candidates if candidate.slots > 0}
+    useful = [candidate for candidate in candidates if candidate.slots > 0 and candidate.room > 0]
+    ways = {candidate.node: candidate for candidate in useful if shards}
+    given: Counter[NodeId] = Counter()
     queue: list[tuple[Duration, NodeId]] = []
     for node, candidate in sorted(ways.items()):
         first = max(3 * candidate.to_ns, candidate.wait_ns)
-        slots[node] = [first] * candidate.slots
+        slots[node] = [first] * min(candidate.slots, len(shards))
         heapq.heappush(queue, (finish_ns(candidate, first, estimate_ns), node))
     placed: list[tuple[int, NodeId]] = []
     for shard in shards:
@@ -58,7 +63,9 @@ def place(
             candidate = ways[node]
             begun = heapq.heappop(slots[node])
             heapq.heappush(slots[node], begun + round(estimate_ns / candidate.speed))
-            heapq.heappush(queue, (finish_ns(candidate, slots[node][0], estimate_ns), node))
+            given[node] += 1
+            if given[node] < candidate.room:
+                heapq.heappush(queue, (finish_ns(candidate, slots[node][0], estimate_ns), node))
             placed.append((shard, node))
         for entry in skipped:
             heapq.heappush(queue, entry)

@@ -35,7 +35,7 @@ class Scheduler:
 
     def __init__(self, me: NodeId, router: Router, policy: WorkPolicy) -> None:
         self._me = me
-        self.loads = Loads(me, router)
+        self.loads = Loads(me, router, policy.kinds)
         self.book = Book(me, router, self.loads)
         self.holder = Holder(me, policy)
         self.sink = Sink(me)
@@ -44,11 +44,8 @@ class Scheduler:
         return [*self._handle(event, now), *self.holder.beacon(now)]
 
     def next_deadline(self) -> Instant | None:
-        book = self.book.next_deadline()
-        return self.holder.next_deadline() if book is None else min(book, self._holder_deadline())
-
-    def _holder_deadline(self) -> Instant:
-        return self.holder.next_deadline()
+        book, holder = self.book.next_deadline(), self.holder.next_deadline()
+        return holder if book is None else min(book, holder)
 
     def _handle(self, event: Event, now: Instant) -> list[Effect]:
         match event:

@@ -80,7 +80,7 @@ def test_first_piece_tells_the_size_and_opens_the_window() -> None:
     assert asked(say(blobs, piece(1))) == [6]
     assert [asked(say(blobs, piece(i))) for i in (2, 4, 5)] == [[], [], []]
     assert say(blobs, piece(6)) == [WriteBlob(CID, 6 * CHUNK_BYTES_MAX, bytes(10), SIZE)]
-    assert blobs.next_deadline() is None
+    assert blobs.next_deadline() == blobs._fetches[CID].until  # the store has not answered yet
     assert blobs.handle(BlobStored(CID, SIZE), T0) == []
     assert want(blobs) == [BlobStored(CID, 0)]
 

@@ -52,7 +52,7 @@ def test_contradictions_are_refused(tmp_path: Path, flags: dict[str, str]) -> No
 
 def test_remote_work_is_taken_on_loopback_only_unless_told() -> None:
     assert Config().accepts_remote_jobs
-    open_wide = ("/ip4/0.0.0.0/tcp/4001",)
+    open_wide = ("/ip4/192.0.2.7/tcp/4001",)
     assert not Config(listen=open_wide).accepts_remote_jobs
     assert Config(listen=open_wide, accept_jobs="yes").accepts_remote_jobs
     assert not Config(accept_jobs="no").accepts_remote_jobs
@@ -62,3 +62,11 @@ def test_the_home_follows_the_flag_then_the_environment(tmp_path: Path) -> None:
     assert home_folder(tmp_path, {"MESHD_HOME": "/elsewhere"}) == tmp_path
     assert home_folder(None, {"MESHD_HOME": str(tmp_path)}) == tmp_path
     assert home_folder(None, {"XDG_DATA_HOME": str(tmp_path)}) == tmp_path / "meshd"
+
+
+def test_an_address_nobody_can_dial_is_refused(tmp_path: Path) -> None:
+    for address in ("/ip4/0.0.0.0/tcp/4001", "/ip6/::/tcp/4001"):
+        with pytest.raises(InputError, match="could dial"):
+            load_config(tmp_path, {"listen": [address]}, {})
+    with pytest.raises(InputError, match="length"):
+        load_config(tmp_path, {"listen": ["/ip4/127.0.0.1/tcp/0"] * 9}, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 import protocols
@@ -347,3 +348,30 @@ def test_ping_comes_back_as_pong_under_a_legal_name() -> None:
     assert isinstance(pong, PayloadOffered)
     assert (pong.destination, pong.port, pong.payload) == (B, "pong", b"x")
     assert len(pong.packet) == 40 and pong.packet.endswith("~")
+
+
+def test_packet_whose_last_hop_is_not_its_sender_is_refused() -> None:
+    ship = Ship(B, LINE)
+    ship.link(A)
+    for hops in ((), (C,)):
+        refused = [to(A, Refused(P, len(hops), "bad-hops"))]
+        assert ship.get(A, packet(hops=hops)) == refused
+    assert ship.held == []
+
+
+def test_nobody_speaks_to_us_in_our_own_name() -> None:
+    ship = Ship(B, LINE)
+    ship.link(A)
+    forged = packet(source=B, to=B, hops=(A,))
+    assert ship.get(A, forged) == [to(A, Refused(P, 1, "forged-source"))]
+
+
+def test_packet_of_an_id_in_custody_does_not_replace_it() -> None:
+    ship = Ship(B, LINE)
+    ship.link(A)
+    ship.get(A, packet(hops=(A,)))
+    (held,) = ship.forwarder.view()
+    ship.forwarder._seen.clear()
+    other = msgspec.structs.replace(packet(hops=(A,)), payload=b"other")
+    assert ship.get(A, other) == [to(A, Refused(P, 1, "duplicate-id"))]
+    assert ship.forwarder.view() == (held,)

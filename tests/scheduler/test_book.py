@@ -319,7 +319,9 @@ def test_offer_that_cannot_arrive_is_given_to_another_at_once() -> None:
     desk = Desk()
     (sent,) = [e for e in desk.submit() if isinstance(e, PayloadOffered)]
     lost = PayloadLost(sent.packet, "job", B, "no-route", A)
-    assert offers(desk.book.lost(lost, T0)) == [(C, 0, 2)]
+    assert offers(desk.book.lost(lost, T0)) == []
+    assert desk.book.next_deadline() == T0
+    assert offers(desk.book.wake(T0)) == [(C, 0, 2)]
     assert desk.book.lost(lost, T0) == []
 
 

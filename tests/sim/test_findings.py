@@ -69,3 +69,47 @@ def test_a_holder_whose_lease_went_to_another_is_told_so():
     assert view is not None
     assert view.row.status is Status.COMPLETED
     assert world.node("c").scheduler.holder.view() == ()
+
+
+def test_a_job_larger_than_all_queues_waits_for_room():
+    """Once it was offered, declined and offered again within one instant, until the stack was
+    full; between nodes it went round 66 times a second. Two nodes with a slot each have room for
+    130 shards."""
+    world = cabled("ab")
+    world.run_for(12 * SECOND)
+    job = submit(world, "a", "a", 300, 0.1)
+    before = world.events
+    world.run_for(60 * SECOND)
+    view = world.job(job)
+    assert view is not None
+    assert view.row.status is Status.COMPLETED
+    assert max(shard.row.epoch for shard in view.shards) <= 3
+    assert world.events - before < 20_000
+
+
+def test_a_job_larger_than_all_queues_survives_a_restart():
+    world = cabled("ab")
+    world.run_for(12 * SECOND)
+    job = submit(world, "a", "a", 200, 0.1)
+    world.run_for(SECOND)
+    world.kill("a")
+    world.run_for(SECOND)
+    world.restart("a")
+    world.connect("a", "b")
+    world.run_for(90 * SECOND)
+    view = world.job(job)
+    assert view is not None
+    assert view.row.status is Status.COMPLETED
+
+
+def test_blobs_left_by_a_life_before_may_go_after_a_while():
+    world = cabled("ab")
+    world.run_for(SECOND)
+    left = world.host("b").blobs.put(b"of a job that is long over")
+    world.kill("b")
+    world.run_for(SECOND)
+    world.restart("b")
+    world.run_for(599 * SECOND)
+    assert left in world.host("b").blobs.cids()
+    world.run_for(5 * SECOND)
+    assert left not in world.node("b").blobs._wants
