@@ -29,3 +29,8 @@ HOUR = 60 * MINUTE
 
 SPEED_OF_LIGHT_KM_S = 299_792.458
 """Exact, by the definition of the metre."""
+
+
+def light_time(range_km: float) -> Duration:
+    """Nanoseconds light needs for a distance in km, rounded to the nearest."""
+    return round(range_km / SPEED_OF_LIGHT_KM_S * SECOND)

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshd.ephemeris.sky import Sky
-from protocols.types import SECOND, SPEED_OF_LIGHT_KM_S, Duration, Instant
+from protocols.types import SECOND, Duration, Instant, light_time
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 Vector: TypeAlias = tuple[float, float, float]
 
 STEP_NS = 30 * SECOND
-_LIGHT_NS_PER_KM = SECOND / SPEED_OF_LIGHT_KM_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Trajectory:
 
     def light_time_ns(self, a: int, b: int, at: Instant) -> Duration:
         """Distance between two sites at one instant, over c, to the nearest nanosecond."""
-        return round(math.dist(self.position_km(a, at), self.position_km(b, at)) * _LIGHT_NS_PER_KM)
+        return light_time(math.dist(self.position_km(a, at), self.position_km(b, at)))
 
     def positions_km(self, at: Instant) -> FloatArray:
         """Inertial positions of all sites at one instant, (n, 3) km."""
