@@ -20,6 +20,7 @@ from meshd.seam import (
     CloseLink,
     Effect,
     Event,
+    FrameReceived,
     Note,
     OpenLink,
     PayloadArrived,
@@ -45,6 +46,11 @@ if TYPE_CHECKING:
 
 EVENTS_A_TURN = 64
 """After so many events the loop lets others run."""
+
+INBOX_MAX = 65_536
+"""Events waiting. Frames beyond it are lost, as on a bad link: packets are sent again by who has
+custody, gossip is levelled by digests. What the world reports besides comes at its own slow pace.
+"""
 
 WATCHERS_MAX = 64
 WATCHED_MAX = 1_024
@@ -75,6 +81,8 @@ class Driver:
         self.ports = ports
         self.handled = 0
         """Events handled since the start."""
+        self.frames_lost = 0
+        """Frames that found the inbox full."""
         self._ids = PacketIds(node.config.node, "d")
         self._inbox: deque[Event] = deque()
         self._wakeup = trio.Event()
@@ -84,6 +92,11 @@ class Driver:
 
     def post(self, event: Event) -> None:
         """Give the node an event; it is handled soon, in the order of posting."""
+        if len(self._inbox) >= INBOX_MAX and isinstance(event, FrameReceived):
+            if not self.frames_lost:
+                self._tell(Note("inbox-full", {"max": INBOX_MAX}))
+            self.frames_lost += 1
+            return
         self._inbox.append(event)
         self._wakeup.set()
 
@@ -199,10 +212,13 @@ class Driver:
             case ReleaseBlob(cid=cid):
                 ports.blobs.release(cid)
             case ReportJob() | Note() | PayloadArrived() | PayloadLost():
-                for watcher in self._watchers:
-                    watcher.see(effect)
+                self._tell(effect)
             case _:
                 raise AssertionError(f"no driver carries out {effect!r}")
+
+    def _tell(self, happening: Happening) -> None:
+        for watcher in self._watchers:
+            watcher.see(happening)
 
     def _read(self, read: ReadBlob) -> None:
         size = self.ports.blobs.size(read.cid)

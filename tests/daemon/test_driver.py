@@ -1,0 +1,86 @@
+"""The trio loop around a node: what it bounds, and in which order it commits."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from meshd.driver import INBOX_MAX, Driver, Ports
+from meshd.node import Node, NodeConfig
+from meshd.seam import Event, FrameReceived, LinkDown, Note, Persist, RunShard
+from protocols.types import SECOND, Instant, LinkId, NodeId
+from sim.chance import make_verifier, signer, stream
+from sim.stores import MemoryBlobs
+from tests.daemon.conftest import until
+
+ME = NodeId("me")
+
+
+class Stub:
+    """A clock that stands, links and workers that nobody uses, a store that remembers commits."""
+
+    def __init__(self) -> None:
+        self.commits: list[list[tuple[str, bytes | None]]] = []
+        self.gate = trio.Event()
+
+    def now(self) -> Instant:
+        return 1_000 * SECOND
+
+    def real_seconds_until(self, instant: Instant) -> float:
+        return max(0.0, (instant - self.now()) / SECOND)
+
+    def open(self, node: NodeId, addresses: tuple[str, ...]) -> None:
+        raise AssertionError(node)
+
+    def close(self, link: LinkId, code: str) -> None:
+        raise AssertionError(code)
+
+    def send(self, link: LinkId, frame: bytes) -> None:
+        raise AssertionError(link)
+
+    def run(self, shard: RunShard) -> None:
+        raise AssertionError(shard)
+
+    def stop(self, run: str) -> None:
+        raise AssertionError(run)
+
+    def load(self) -> tuple[tuple[str, bytes], ...]:
+        return ()
+
+    async def commit(self, rows: list[tuple[str, bytes | None]]) -> None:
+        await self.gate.wait()
+        self.commits.append(rows)
+
+
+def a_driver(stub: Stub) -> Driver:
+    node = Node(NodeConfig(ME, "me"), stream(1, "me"), signer(ME), make_verifier())
+    return Driver(node, Ports(stub, stub, stub, MemoryBlobs(), stub))
+
+
+def test_a_full_inbox_loses_frames_and_nothing_else() -> None:
+    driver = a_driver(Stub())
+    frame: Event = FrameReceived(LinkId(1), b"x")
+    with driver.watch(lambda happening: isinstance(happening, Note)) as watcher:
+        for _ in range(INBOX_MAX + 10):
+            driver.post(frame)
+        driver.post(LinkDown(LinkId(1), "peer-closed"))
+        assert driver.frames_lost == 10
+        assert len(driver._inbox) == INBOX_MAX + 1
+        assert watcher._receive.receive_nowait() == Note("inbox-full", {"max": INBOX_MAX})
+        with pytest.raises(trio.WouldBlock):
+            watcher._receive.receive_nowait()
+
+
+async def test_rows_are_committed_in_the_order_of_their_events() -> None:
+    """Two batches wait for one slow commit: the later value of a key must win."""
+    stub = Stub()
+    driver = a_driver(stub)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(driver.run)
+        for number in range(20):
+            driver._perform([Persist("key", str(number).encode())])
+        stub.gate.set()
+        await until(lambda: any(("key", b"19") in rows for rows in stub.commits))
+        nursery.cancel_scope.cancel()
+    values = [value for rows in stub.commits for key, value in rows if key == "key"]
+    assert values == [str(number).encode() for number in range(20)]
