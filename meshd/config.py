@@ -105,6 +105,14 @@ def load_config(
     return config
 
 
+def read_text(path: Path) -> str:
+    """A text file that a person named. Raises InputError "unreadable-file"."""
+    try:
+        return path.expanduser().read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError("unreadable-file", f"cannot read {path}: {error.strerror}") from None
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:

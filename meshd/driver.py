@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-import protocols
+from meshd.blobs.fetch import BLOB_PORT, piece_of, written
 from meshd.node import Node
 from meshd.ports import BlobPort, ClockPort, ExecutorPort, LinkPort, StorePort
 from meshd.seam import (
-    BlobRejected,
-    BlobStored,
     CloseLink,
     Effect,
     Event,
@@ -37,7 +35,6 @@ from meshd.seam import (
     Woke,
     WriteBlob,
 )
-from protocols.blob import Chunk, Missing
 from protocols.errors import MeshError
 from protocols.forward import PacketIds
 
@@ -223,19 +220,15 @@ class Driver:
     def _read(self, read: ReadBlob) -> None:
         size = self.ports.blobs.size(read.cid)
         data = self.ports.blobs.read(read.cid, read.offset, read.length)
-        if size is None or data is None:
-            payload = protocols.BLOB.encode(Missing(read.cid))
-        else:
-            payload = protocols.BLOB.encode(Chunk(read.cid, read.offset, size, data))
+        payload = piece_of(read, size, data)
         packet = self._ids.next(self.ports.clock.now())
-        self.post(PayloadOffered(packet, read.destination, "blob", payload, read.lifetime_ns))
+        self.post(PayloadOffered(packet, read.destination, BLOB_PORT, payload, read.lifetime_ns))
 
     def _write(self, write: WriteBlob) -> None:
         code = self.ports.blobs.write(write.cid, write.offset, write.data, write.size)
-        if code == "stored":
-            self.post(BlobStored(write.cid, write.size))
-        elif code != "partial":
-            self.post(BlobRejected(write.cid, code))
+        report = written(write, code)
+        if report is not None:
+            self.post(report)
 
 
 class Watcher:

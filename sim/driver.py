@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import protocols
+from meshd.blobs.fetch import BLOB_PORT, piece_of, written
 from meshd.seam import (
-    BlobRejected,
-    BlobStored,
     CloseLink,
     Effect,
     Note,
@@ -29,7 +27,6 @@ from meshd.seam import (
     StopShard,
     WriteBlob,
 )
-from protocols.blob import Chunk, Missing
 from protocols.forward import PacketIds
 from protocols.types import Duration
 from sim.host import Host
@@ -127,21 +124,17 @@ class Performer:
     def _read(self, host: Host, read: ReadBlob) -> None:
         size = host.blobs.size(read.cid)
         data = host.blobs.read(read.cid, read.offset, read.length)
-        if size is None or data is None:
-            payload = protocols.BLOB.encode(Missing(read.cid))
-        else:
-            payload = protocols.BLOB.encode(Chunk(read.cid, read.offset, size, data))
+        payload = piece_of(read, size, data)
         ids = self._ids.setdefault(host.index, PacketIds(host.id, "d"))
         packet = ids.next(self._world.now)
-        offer = PayloadOffered(packet, read.destination, "blob", payload, read.lifetime_ns)
+        offer = PayloadOffered(packet, read.destination, BLOB_PORT, payload, read.lifetime_ns)
         self._world.post(host, offer)
 
     def _write(self, host: Host, write: WriteBlob) -> None:
         code = host.blobs.write(write.cid, write.offset, write.data, write.size)
-        if code == "stored":
-            self._world.post(host, BlobStored(write.cid, write.size))
-        elif code != "partial":
-            self._world.post(host, BlobRejected(write.cid, code))
+        report = written(write, code)
+        if report is not None:
+            self._world.post(host, report)
 
 
 def output_of(run: RunShard) -> bytes:

@@ -219,3 +219,19 @@ class Blobs:
 
     def _fail(self, cid: Cid, code: str) -> list[Effect]:
         return [BlobFailed(cid, code)] if self._fetches.pop(cid, None) is not None else []
+
+
+def piece_of(read: ReadBlob, size: int | None, data: bytes | None) -> bytes:
+    """What a driver sends for a ReadBlob: the piece its store gave, or that it is missing."""
+    if size is None or data is None:
+        return protocols.BLOB.encode(Missing(read.cid))
+    return protocols.BLOB.encode(Chunk(read.cid, read.offset, size, data))
+
+
+def written(write: WriteBlob, code: str) -> BlobStored | BlobRejected | None:
+    """What a driver reports of a WriteBlob by its store's code; nothing of a part."""
+    if code == "partial":
+        return None
+    if code == "stored":
+        return BlobStored(write.cid, write.size)
+    return BlobRejected(write.cid, code)

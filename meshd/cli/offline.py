@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from meshd.adapters.clock import MissionClock
+from meshd.config import read_text
 from meshd.ephemeris import (
     CITIES,
     GroundStation,
@@ -13,21 +14,16 @@ from meshd.ephemeris import (
     find_city,
     format_time,
     parse_catalog,
-    parse_duration,
     parse_time,
     sky_from_catalog,
     sky_from_preset,
 )
 from meshd.ephemeris.names import not_found
 from meshd.router.answers import route_json, why_no_route
-from meshd.router.offline import LinkAnswer, plan_links, route_answer
+from meshd.router.offline import ROUTE_WINDOW_NS, LinkAnswer, links_span, plan_links, route_answer
 from meshd.topology import build_plan, policy_for
 from protocols.errors import InputError, MeshError, NotFound
-from protocols.types import HOUR, MINUTE, SPEED_OF_LIGHT_KM_S
-
-ROUTE_WINDOW_NS = 5 * MINUTE
-LINKS_NS = 20 * MINUTE
-LINKS_MAX_NS = 24 * HOUR
+from protocols.types import MILLISECOND, light_time
 
 
 def offline_route(
@@ -55,9 +51,7 @@ def offline_links(
     """The contacts of a satellite or city over a span (from, for)."""
     now = MissionClock().now()
     start = parse_time(span[0], now) if span[0] else now
-    length = parse_duration(span[1]) if span[1] else LINKS_NS
-    if not 0 < length <= LINKS_MAX_NS:
-        raise InputError("bad-duration", "contacts are predicted for up to 24h at a time")
+    length = links_span(span[1])
     cities = [part.strip() for part in stations.split(",") if part.strip()]
     sky, (name, *_) = _sky_with((node, *cities), constellation, catalog)
     rows = plan_links(sky, policy_for(sky), name, start, length)
@@ -78,7 +72,7 @@ def _sky_with(
     if constellation:
         sky = sky_from_preset(constellation)
     else:
-        sky = sky_from_catalog(parse_catalog(_read(Path(catalog or ""))))
+        sky = sky_from_catalog(parse_catalog(read_text(Path(catalog or ""))))
     names, stations = [], dict[str, GroundStation]()
     for place in places:
         try:
@@ -98,13 +92,6 @@ def _city(place: str, sky: Sky) -> GroundStation:
         raise not_found("unknown-site", "satellite or city", place, known) from None
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.expanduser().read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError("unreadable-file", f"cannot read {path}: {error.strerror}") from None
-
-
 def _link(row: LinkAnswer, name: str, now: str) -> dict[str, Any]:
     return {
         "peer": row.b if row.a == name else row.a,
@@ -113,7 +100,7 @@ def _link(row: LinkAnswer, name: str, now: str) -> dict[str, Any]:
         "finish": row.finish,
         "duration_s": row.duration_s,
         "range_km": round(row.range_begin_km, 3),
-        "light_ms": round(row.range_begin_km / SPEED_OF_LIGHT_KM_S * 1e3, 6),
+        "light_ms": light_time(row.range_begin_km) / MILLISECOND,
         "open": row.begin <= now < row.finish,
         "up": None,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from meshd.config import Config
+from meshd.config import Config, read_text
 from meshd.ephemeris import (
     Sky,
     find_city,
@@ -17,7 +17,6 @@ from meshd.ephemeris import (
     sky_from_preset,
 )
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
-from protocols.errors import InputError
 from protocols.types import MINUTE, Instant
 
 WINDOW_NS = 40 * MINUTE
@@ -58,14 +57,6 @@ def world_of(config: Config) -> World | None:
     if config.cross_plane_latitude_max_deg is not None:
         policy = replace(policy, cross_plane_latitude_max_deg=config.cross_plane_latitude_max_deg)
     return World(sky, policy)
-
-
-def read_text(path: Path) -> str:
-    """A text file that a person named. Raises InputError "unreadable-file"."""
-    try:
-        return path.expanduser().read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError("unreadable-file", f"cannot read {path}: {error.strerror}") from None
 
 
 class Plans:

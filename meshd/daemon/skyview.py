@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 
 from meshd.daemon.names import Names
-from meshd.ephemeris.timescale import format_time, parse_duration, parse_time
+from meshd.ephemeris.timescale import format_time, parse_time
 from meshd.router.answers import route_json, why_no_route
-from meshd.router.offline import route_answer
+from meshd.router.offline import ROUTE_WINDOW_NS, links_span, route_answer
 from meshd.router.routes import Prediction
 from meshd.topology import ContactPlan, build_plan
 from protocols.errors import InputError, MeshError, NotFound
 from protocols.types import (
-    HOUR,
     MILLISECOND,
-    MINUTE,
     SECOND,
     SPEED_OF_LIGHT_KM_S,
     Instant,
@@ -28,12 +26,6 @@ if TYPE_CHECKING:
     from meshd.daemon.daemon import Daemon
 
 Json: TypeAlias = dict[str, Any]
-
-LINKS_NS = 20 * MINUTE
-"""What is shown unless asked otherwise: a daemon's plan reaches at least so far."""
-
-LINKS_MAX_NS = 24 * HOUR
-ROUTE_WINDOW_NS = 5 * MINUTE
 
 
 class Skyview:
@@ -51,9 +43,7 @@ class Skyview:
         """The predicted contacts of a node (this one unless named) that overlap a span."""
         now = self._daemon.shared.clock.now()
         begin = parse_time(start, now) if start else now
-        length = parse_duration(duration) if duration else LINKS_NS
-        if not 0 < length <= LINKS_MAX_NS:
-            raise InputError("bad-duration", "contacts are predicted for up to 24h at a time")
+        length = links_span(duration)
         site_name = self._site_name(node)
         plan = await self._plan(begin, begin + length)
         site = plan.index_of(site_name)

@@ -9,14 +9,30 @@ import numpy as np
 
 from meshd.ephemeris.sky import Sky
 from meshd.ephemeris.stations import EARTH_MEAN_RADIUS_KM
-from meshd.ephemeris.timescale import format_time
+from meshd.ephemeris.timescale import format_time, parse_duration
 from meshd.router.snapshot import snapshot_route, valid_until
 from meshd.topology.build import build_plan
 from meshd.topology.plan import ContactPlan
 from meshd.topology.policy import LinkPolicy
-from protocols.types import MILLISECOND, MINUTE, SPEED_OF_LIGHT_KM_S, Duration, Instant
+from protocols.errors import InputError
+from protocols.types import HOUR, MILLISECOND, MINUTE, SPEED_OF_LIGHT_KM_S, Duration, Instant
 
 ROUTE_WINDOW_NS = 5 * MINUTE
+
+LINKS_NS = 20 * MINUTE
+"""What is shown unless asked otherwise: a daemon's plan reaches at least so far."""
+
+LINKS_MAX_NS = 24 * HOUR
+
+
+def links_span(text: str | None) -> Duration:
+    """How long to predict contacts for. Raises InputError "bad-duration"."""
+    length = parse_duration(text) if text else LINKS_NS
+    if not 0 < length <= LINKS_MAX_NS:
+        raise InputError("bad-duration", "contacts are predicted for up to 24h at a time")
+    return length
+
+
 """How far ahead the end of a route is sought."""
 
 
