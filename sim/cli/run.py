@@ -1,4 +1,4 @@
-"""meshsim: put a question to a simulated sky. The only place of `sim` that reads a clock."""
+"""`meshsim run`: put a question to a simulated sky, and say what came out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,41 +15,17 @@ from rich.table import Table
 from protocols.errors import MeshError
 from protocols.types import SECOND
 from sim.checkers import Violation
+from sim.cli.talk import EXIT_INTERRUPTED, EXIT_UNMET, EXIT_USAGE, fail
 from sim.report import Report, as_json, as_rows, report
-from sim.scenario import bundled, find, read
+from sim.scenario import find, read
 from sim.staging import Stage, stage
 
-EXIT_UNMET, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 QUIET_S = 2.0
 """Runs that are over by then show no progress."""
 
 STEP_NS = SECOND // 2
 
-app = typer.Typer(
-    help="Experiments on a simulated mesh of satellites.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"meshsim {version('meshd')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    show: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command("run")
 def run(
     scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of a bundled one.")],
     seed: Annotated[int, typer.Option(help="One seed, one trace, byte for byte.")] = 1,
@@ -67,38 +42,17 @@ def run(
                 say(time.perf_counter() - began)
         result = report(staged, time.perf_counter() - began)
     except MeshError as error:
-        _fail(f"{error.code}: {error.message}", EXIT_USAGE)
+        fail(f"{error.code}: {error.message}", EXIT_USAGE)
     except Violation as violation:
-        _fail(f"an invariant is broken (seed {seed}): {violation}", EXIT_UNMET)
+        fail(f"an invariant is broken (seed {seed}): {violation}", EXIT_UNMET)
     except KeyboardInterrupt:
-        _fail("interrupted", EXIT_INTERRUPTED)
+        fail("interrupted", EXIT_INTERRUPTED)
     if json:
         typer.echo(as_json(result))
     else:
         _show(staged, result)
     if not result.met:
         raise typer.Exit(EXIT_UNMET)
-
-
-@app.command("list")
-def list_bundled() -> None:
-    """The experiments that come with meshsim, and what they ask."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, path in bundled().items():
-        table.add_row(f"[bold]{name}[/bold]", " ".join(read(path).question.split()))
-    Console().print(table)
-
-
-def main() -> None:
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"meshsim: {message}", err=True)
-    raise typer.Exit(code)
 
 
 class _Say:
