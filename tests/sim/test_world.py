@@ -11,7 +11,7 @@ from meshd.scheduler.states import Phase, Status
 from meshd.seam import LinkUp
 from protocols.types import MICROSECOND, MILLISECOND, SECOND
 from sim.chance import stream
-from sim.staging import busiest
+from sim.jobs import busiest
 from sim.world import Physics, World
 
 HERE = Path(__file__).parent
@@ -293,7 +293,9 @@ def test_a_slow_commit_loses_what_was_not_yet_written():
 def test_the_busiest_node_is_found_and_ties_go_by_name():
     world = cabled("ab", "cb")
     world.run_for(12 * SECOND)
-    assert busiest(world) == ""
-    submit(world, "a", "b", 3, 5.0)
+    assert busiest([], world.name_of) == ""
+    job = submit(world, "a", "b", 3, 5.0)
     world.run_for(2 * SECOND)
-    assert busiest(world) == "a"
+    view = world.job(job)
+    assert view is not None
+    assert busiest([view], world.name_of) == "a"

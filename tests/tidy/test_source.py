@@ -16,6 +16,8 @@ PURE = (
     *("protocols", "meshd/node.py", "meshd/scheduler", "meshd/forwarding", "meshd/gossip"),
     *("meshd/blobs", "meshd/router", "meshd/topology", "meshd/ephemeris", "meshd/ports.py"),
     *("meshd/seam.py", "sim/world.py", "sim/medium.py", "sim/trace.py", "sim/checkers.py"),
+    *("sim/heap.py", "sim/jobs.py", "sim/mesh.py", "sim/metrics.py", "sim/observe.py"),
+    *("sim/outcome.py", "sim/play.py", "sim/scenario"),
 )
 TOP_LEVEL = {
     *(".ci", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "Makefile", "README.md"),
