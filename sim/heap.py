@@ -22,6 +22,7 @@ from sim.scenario.actions import (
     Outage,
     Partition,
     Ping,
+    Recover,
     Restart,
     Restore,
     Send,
@@ -54,12 +55,14 @@ class HeapMesh:
             Ping: self._send,
             Submit: self._submit,
             Start: lambda action: self.world.start(*_listed(action.nodes)),
-            Kill: lambda action: self._each(action.nodes, self.world.kill),
+            Kill: self._kill,
             Restart: lambda action: self._each(action.nodes, self._restart),
-            Partition: lambda action: self.world.partition(_listed(action.nodes)),
+            Partition: self._part,
             Heal: self._heal,
             Outage: lambda action: self._cut_off(self._out | set(_listed(action.nodes))),
             Restore: lambda action: self._cut_off(self._out - set(_listed(action.nodes))),
+            **self.world.harm.table,
+            Recover: self._recover,
         }
 
     @property
@@ -123,13 +126,24 @@ class HeapMesh:
         for name in _listed(nodes):
             do(name)
 
+    def _kill(self, action: Kill) -> None:
+        for name in _listed(action.nodes):
+            self.world.kill(name, torn=action.torn)
+
     def _restart(self, name: str) -> None:
         if self.world.host(name).node is None:
             self.world.restart(name)
 
+    def _part(self, action: Partition) -> None:
+        self.world.partition(_listed(action.nodes), one_way=action.one_way)
+
     def _heal(self, action: Heal) -> None:
         self._out.clear()
         self.world.heal()
+
+    def _recover(self, action: Recover) -> None:
+        self._out.clear()
+        self.world.harm.recover()
 
     def _cut_off(self, names: set[str]) -> None:
         self._out = names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,9 +27,10 @@ from meshd.topology.plan import ContactPlan
 from protocols.forward import PacketIds
 from protocols.job import JobSpec
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, JobId, NodeId, PacketId
-from sim.chance import make_verifier, node_id, signer, stream
+from sim.chance import make_verifier, node_id, number, signer, stream
 from sim.checkers import Checkers, conserved
 from sim.driver import Performer
+from sim.faults.harm import Harm
 from sim.host import Host
 from sim.links import Links
 from sim.medium import Medium
@@ -87,6 +88,7 @@ class World:
         self._verifier = make_verifier()
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
+        self.harm = Harm(self)
         self._performer = Performer(self, self.links, self.physics.commit_ns)
 
     # --- building -------------------------------------------------------------------------------
@@ -140,8 +142,11 @@ class World:
         assert self.hosts[name].node is None, f"{name} is up"
         self.start(name)
 
-    def kill(self, name: str) -> None:
-        """The node is gone, with all that was not durable; its neighbours hear a light time on."""
+    def kill(self, name: str, *, torn: bool = False) -> None:
+        """The node is gone, with all that was not durable; its neighbours hear a light time on.
+
+        `torn`: of the commits that were under way some, drawn, are on disk all the same.
+        """
         host = self.hosts[name]
         if host.node is None:
             return
@@ -149,25 +154,31 @@ class World:
             sent = self.tally.sent.get(PacketId(custody.packet.id.removesuffix("~")))
             if sent is not None:
                 sent.died = True
+        chance = number(self.seed, "crash", name, host.life) if torn else 0
+        survived, lost = host.disk.crash(chance)
+        self.saw("a crash lost rows that were not yet on disk", lost)
+        self.saw("rows on their way to disk survived a crash", survived)
         self.links.die(host)
         host.crash()
         if self.checkers:
             self.checkers.killed(host)
 
-    def partition(self, names: Iterable[str]) -> None:
-        """Nothing passes between these nodes and the rest, until `heal`. No one is told."""
-        self.medium.part(frozenset(self.hosts[name].index for name in names))
+    def partition(self, names: Iterable[str], *, one_way: bool = False) -> None:
+        """Nothing passes between these nodes and the rest (from them alone if `one_way`), until
+        `heal`. No one is told.
+        """
+        ends = frozenset(self.hosts[name].index for name in names)
+        self.medium.barriers.part(ends, one_way=one_way)
         self.links.notice_silence()
 
     def cut_off(self, names: Iterable[str]) -> None:
         """Nothing passes to or from each of these nodes (and no others) from now on."""
-        self.medium.cut_off(frozenset(self.hosts[name].index for name in names))
+        self.medium.barriers.cut_off(frozenset(self.hosts[name].index for name in names))
         self.links.notice_silence()
 
     def heal(self) -> None:
-        """Every partition ends, and nobody is cut off any more."""
-        self.medium.part(frozenset())
-        self.medium.cut_off(frozenset())
+        """Every partition and cut ends, and nobody is cut off any more."""
+        self.medium.barriers.clear()
 
     def connect(self, a: str, b: str, delay_ns: Duration = 5 * MILLISECOND) -> None:
         """Lay a cable between two nodes, and have the first keep a standing link to the second."""
@@ -211,6 +222,23 @@ class World:
         host = self._by_id.get(log.node) if log else None
         return host.node.scheduler.book.find(job) if host and host.node else None
 
+    def saw(self, what: str, times: int = 1) -> None:
+        """Something interesting happened (`sim.swarm.sometimes` has the names)."""
+        if times and self.checkers:
+            self.checkers.saw[what] += times
+
+    def swallow(self, packet: PacketId) -> None:
+        """A black hole has dropped a packet."""
+        self.saw("a black hole swallowed a packet")
+        self.tally.swallowed.add(packet)
+        if self.checkers:
+            self.checkers.swallowed(packet)
+
+    def must_be_settled(self) -> None:
+        """Raises Violation unless everything is well: asked when nothing has been wrong a while."""
+        if self.checkers:
+            self.checkers.settled(self)
+
     def at(self, instant: Instant, action: Callable[[], None]) -> None:
         """Do something at an instant."""
         self.schedule(instant, action, ())
@@ -245,18 +273,28 @@ class World:
         self.schedule(self.now if at is None else at, self._arrive, (host, host.life, event))
 
     def deliver(self, host: Host, event: Event) -> None:
-        """Hand an event to a living node, perform its effects, and see when it wants to wake."""
-        node, now = host.node, self.now
+        """Hand an event to a living node; it waits where the node stands still."""
+        if host.stall is None:
+            self.take(host, event)
+        else:
+            self.harm.hold(host, event)
+
+    def take(self, host: Host, event: Event) -> None:
+        """Have a node handle an event, perform its effects, and see when it wants to wake."""
+        node, now, checkers = host.node, self.now, self.checkers
         assert node is not None
-        if self.checkers:
-            self.checkers.event(host, event, now)
+        if checkers:
+            checkers.event(host, event, now)
         self.trace.event(now, host.index, event)
         self.events += 1
-        effects = node.handle(event, now)
+        effects = node.handle(event, now if host.clock is None else host.clock.read(now))
         if effects:
             self.trace.effects(now, host.index, effects)
             self._performer.perform(host, effects)
-        self._arm(host, node.next_deadline())
+        if host.node is node:  # a failed commit has ended it otherwise
+            if checkers:
+                checkers.after(host, event, effects)
+            self.arm(host, node.next_deadline())
 
     def _arrive(self, host: Host, life: int, event: Event) -> None:
         if host.life == life and host.node is not None:
@@ -268,12 +306,19 @@ class World:
         host.node = Node(host.config, rng, signer(host.id), self._verifier)
         host.life += 1
         rows = tuple(sorted(host.rows.items()))
-        self.deliver(host, Started(rows, host.blobs.cids(), (host.address,)))
-        if self.plan is None:
-            return
+        self.saw("a node started from the rows of a life before", bool(rows))
+        node = host.node
+        for event in self._briefing(host, rows):
+            if host.node is node:  # a failed commit may have ended it
+                self.deliver(host, event)
+
+    def _briefing(self, host: Host, rows: tuple[tuple[str, bytes], ...]) -> Iterator[Event]:
+        """What a node is told first."""
+        yield Started(rows, host.blobs.cids(), (host.address,))
         for other in self._roster(host):
-            self.deliver(host, Learnt(other.id, other.presence, self.now))
-        self.deliver(host, PlanLoaded(self.plan))
+            yield Learnt(other.id, other.presence, self.now)
+        if self.plan is not None:
+            yield PlanLoaded(self.plan)
 
     def _roster(self, host: Host) -> list[Host]:
         """Who lives where this node's contacts lead: what an operator loads before launch."""
@@ -304,12 +349,13 @@ class World:
                 sent.predicted, sent.predicted_path = back.arrive, way.path
         self.deliver(host, offer)
 
-    def _arm(self, host: Host, deadline: Instant | None) -> None:
+    def arm(self, host: Host, deadline: Instant | None) -> None:
         """At most one wake-up under way is the one that counts: the earliest."""
         host.deadline = deadline
         if deadline is None:
             return
-        at = deadline if deadline > self.now else self.now
+        at = deadline if host.clock is None else host.clock.when(deadline)
+        at = at if at > self.now else self.now
         if host.wake_at is None or at < host.wake_at:
             host.wake_at = at
             self.schedule(at, self._wake, (host, host.life, at))
@@ -318,8 +364,9 @@ class World:
         if host.life != life or host.wake_at != at or host.node is None:
             return
         host.wake_at = None
-        if host.deadline is None or host.deadline > at:
-            self._arm(host, host.deadline)  # put off meanwhile
+        shown = at if host.clock is None else host.clock.read(at)
+        if host.deadline is None or host.deadline > shown:
+            self.arm(host, host.deadline)  # put off meanwhile
             return
         host.count_wake(at)
         self.deliver(host, Woke())
