@@ -113,6 +113,8 @@ class Router:
                 if known is not None and known.presence == presence:
                     return []
             case Learnt(author=author, body=LinkState() as state):
+                if author == self._me and state != self._link_state():
+                    return [self._publish()]  # we said so in a life before
                 if self._states.get(author) == state:
                     return []
                 self._states[author] = state
@@ -154,9 +156,11 @@ class Router:
         return [self._publish(), *self._changed()]
 
     def _publish(self) -> Publish:
+        return Publish(self._link_state(), LINK_STATE_TTL_NS)
+
+    def _link_state(self) -> LinkState:
         standing = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))[:STANDING_MAX]
-        down = tuple(sorted(self._down))[:STANDING_MAX]
-        return Publish(LinkState(standing, down), LINK_STATE_TTL_NS)
+        return LinkState(standing, tuple(sorted(self._down))[:STANDING_MAX])
 
     def _changed(self) -> list[Effect]:
         self._trees.clear()
