@@ -93,6 +93,8 @@ class Performer:
             return
         host.disk.write(commit)
         self.perform(host, rest)
+        if host.disk.start is not None and host.life == life:
+            self._world.harm.begun(host)
 
     def _tell(self, host: Host, effect: Effect) -> None:
         self._world.tally.hear(effect, self._world.now)

@@ -311,6 +311,8 @@ class World:
         for event in self._briefing(host, rows):
             if host.node is node:  # a failed commit may have ended it
                 self.deliver(host, event)
+                if isinstance(event, Started):
+                    self.harm.begin(host)
 
     def _briefing(self, host: Host, rows: tuple[tuple[str, bytes], ...]) -> Iterator[Event]:
         """What a node is told first."""

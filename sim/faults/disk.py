@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from sim.faults.stall import Stall
+
 Commit: TypeAlias = list[tuple[str, bytes | None]]
 
 
@@ -15,6 +17,8 @@ class Disk:
 
     rows: dict[str, bytes] = field(default_factory=dict)
     unsynced: deque[Commit] = field(default_factory=deque)
+    start: Stall | None = None
+    """What waits for the first commit of a life."""
     failing: bool = False
     """The next commit fails, and the daemon stops."""
     copy: dict[str, bytes] = field(default_factory=dict)
@@ -40,4 +44,5 @@ class Disk:
         for _ in range(survive):
             self.write(self.unsynced.popleft())
         self.unsynced.clear()
+        self.start = None
         return survive, lost

@@ -89,7 +89,8 @@ def _equivocal(world: World, host: Host, number: int) -> list[Record]:
 
 def _poisoned(world: World, host: Host, number: int) -> list[Record]:
     last = _sequence(host)
-    nowhere = Presence(host.name, "nowhere", ("", "x" * 1_000, "/ip4/0.0.0.0/tcp/0"))
+    # A false site would part it from all that its contacts join, for as long as the record lives.
+    nowhere = Presence(host.name, host.config.site, ("", "x" * 1_000, "/ip4/0.0.0.0/tcp/0"))
     others = (other.id for other in world.hosts.values() if other is not host)
     near = LinkState(tuple(Standing(other, 0) for other in others), ())
     return [

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshd.ephemeris import parse_duration
-from meshd.seam import Event, Woke
+from meshd.seam import Event
 from protocols.types import SECOND
 from sim.chance import number
 from sim.faults import foe
@@ -113,9 +113,20 @@ class Harm:
             self._stall(host, Stall(parse_duration(action.lag)))
 
     def _stall(self, host: Host, stall: Stall) -> None:
-        if host.node is not None:
+        if host.node is not None and host.disk.start is None:
             self._resume_events(host)
             host.stall = stall
+
+    def begin(self, host: Host) -> None:
+        """What a node is told after its start waits until that is on disk, as in its driver."""
+        if host.disk.unsynced:
+            host.stall = host.disk.start = Stall()
+
+    def begun(self, host: Host) -> None:
+        """The first commit of a life is done."""
+        start, host.disk.start = host.disk.start, None
+        if start is not None and host.stall is start:
+            self._resume_events(host)
 
     def hold(self, host: Host, event: Event) -> None:
         """An event for a node that stands or is slow."""
@@ -132,19 +143,20 @@ class Harm:
 
     def _resume(self, host: Host) -> None:
         host.work_speed = 1.0
-        self._resume_events(host)
+        if host.disk.start is None:
+            self._resume_events(host)
 
     def _resume_events(self, host: Host) -> None:
         """All that waited comes at once; timers first, as in the daemon's loop."""
-        stall, host.stall = host.stall, None
+        stall = host.stall
         if stall is None:
             return
         self._world.saw("events waited for a node that stood still", len(stall.waiting) > 8)
-        node = host.node
-        for event in sorted(stall.waiting, key=lambda event: not isinstance(event, Woke)):
-            if host.node is None or host.node is not node:
-                return
-            self._world.take(host, event)
+        stall.timers_first()
+        while stall.waiting and host.stall is stall:  # it may die of what it hears
+            self._world.take(host, stall.waiting.popleft())
+        if host.stall is stall:
+            host.stall = None
 
     def _skew(self, host: Host, action: Skew) -> None:
         world = self._world

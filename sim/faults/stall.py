@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from meshd.seam import Event, FrameReceived
+from meshd.seam import Event, FrameReceived, Woke
 from protocols.types import Duration, LinkId
 
 
@@ -20,6 +20,12 @@ class Stall:
     def add(self, event: Event) -> None:
         self.waiting.append(event)
         self.most = max(self.most, len(self.waiting))
+
+    def timers_first(self) -> None:
+        """As in the daemon's loop, where a full inbox must not starve them."""
+        woken = [event for event in self.waiting if isinstance(event, Woke)]
+        others = [event for event in self.waiting if not isinstance(event, Woke)]
+        self.waiting = deque([*woken, *others])
 
     def forget(self, link: LinkId) -> None:
         """The node has closed a link: frames of it that wait are nobody's."""

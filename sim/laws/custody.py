@@ -40,6 +40,8 @@ class Custody(Law):
         assert host.node is not None
         if isinstance(heard, Packet):
             self._received(host, heard)
+        for effect in effects:
+            self._given_up(effect)
         held, before = host.node.forwarder._held, self._held.setdefault(host.index, {})
         if held.keys() == before.keys():
             return
@@ -47,10 +49,6 @@ class Custody(Law):
             before[key] = told
             self._custodians[key[0]] += 1
         gone = [key for key in before if key not in held]
-        if not gone:
-            return
-        for effect in effects:
-            self._given_up(effect)
         for key in gone:
             self.saw["a packet was held for more than 5 s"] += told - before[key] > LONG_NS
             del before[key]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from meshd.gossip.gossip import Key
-from meshd.seam import Effect, Event, Started
+import protocols
+from meshd.gossip.gossip import SEQUENCE_ROW, Key
+from meshd.seam import Effect, Event, SendFrame
 from protocols import LinkMessage
 from protocols import gossip as wire
 from protocols.record import DOMAIN, KINDS, read
@@ -14,6 +15,7 @@ from protocols.types import Instant, NodeId
 from sim.chance import make_verifier
 from sim.host import Host
 from sim.laws.law import Law, require
+from sim.laws.packets import sniff
 
 
 class Records(Law):
@@ -24,7 +26,8 @@ class Records(Law):
         self._genuine = make_verifier()
         self._proved: set[int] = set()
         self._seen: dict[tuple[int, int, Key], int] = {}
-        self._own: dict[NodeId, int] = {}
+        self._said: dict[tuple[NodeId, int], bytes] = {}
+        """What was sent by its own author, under each number."""
 
     def after(
         self,
@@ -35,15 +38,24 @@ class Records(Law):
         told: Instant,
     ) -> None:
         assert host.node is not None
-        mine = host.node.gossip._sequence
-        before = self._own.get(host.id, 0)
-        if isinstance(event, Started) and "sequence" not in host.excused:
-            require(mine > before, "no sequence number is used twice", host.name, mine, before)
-        if not isinstance(event, Started):
-            require(mine >= before, "an author's sequence rises", host.name, mine, before)
-        self._own[host.id] = mine
         if isinstance(heard, wire.Records):
             self._received(host, heard, told)
+
+    def effect(self, host: Host, effect: Effect) -> None:
+        if not isinstance(effect, SendFrame) or sniff(effect.frame) != b"\xa7records":
+            return
+        message = protocols.LINK.decode(effect.frame)
+        assert isinstance(message, wire.Records)
+        promised = int(host.rows.get(SEQUENCE_ROW, b"0"))
+        for record in message.records:
+            said = read(record)
+            if said.author != host.id or "sequence" in host.excused:
+                continue
+            number = said.sequence
+            reserved = number <= promised
+            require(reserved, "a number is reserved on disk before it is used", host.name, number)
+            same = self._said.setdefault((host.id, number), record.statement) == record.statement
+            require(same, "no sequence number is used twice", host.name, number)
 
     def _received(self, host: Host, message: wire.Records, told: Instant) -> None:
         assert host.node is not None

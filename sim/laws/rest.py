@@ -30,7 +30,7 @@ def settled(world: World) -> None:
         require(host.node is not None or host.life == 0, "everyone is back", host.name)
     living = [host for host in world.hosts.values() if host.node is not None]
     graph = _links(world, living)
-    for component in sorted(nx.connected_components(graph), key=min):
+    for component in sorted(nx.strongly_connected_components(graph), key=min):
         names = sorted(component)
         _members([world.host(name) for name in names])
         for name in names:
@@ -54,9 +54,9 @@ def _node(host: Host) -> Node:
 # --- links, members, routes -------------------------------------------------------------------
 
 
-def _links(world: World, living: list[Host]) -> nx.Graph:
-    """The links that are ready at both ends, with their one-way delays. All there should be are."""
-    graph, by_id = nx.Graph(), {host.id: host for host in living}
+def _links(world: World, living: list[Host]) -> nx.DiGraph:
+    """The links ready at both ends, with the delay of each way. All that should be are there."""
+    graph, by_id = nx.DiGraph(), {host.id: host for host in living}
     for host in living:
         graph.add_node(host.name)
         for neighbour in _node(host).neighbours.view():
@@ -82,17 +82,12 @@ def _links(world: World, living: list[Host]) -> nx.Graph:
 
 
 def _delay(world: World, host: Host, other: Host) -> Duration:
-    """As the routers have it: the plan's light time, or what the lower end measured."""
+    """As the routers have it: the plan's light time, or what the sender measured."""
     plan = world.plan
     if plan is not None and host.config.site and other.config.site:
         a, b = plan.index_of(host.config.site), plan.index_of(other.config.site)
         if plan.open_contact(a, b, world.now) is not None:
             return plan.light_time_ns(min(a, b), max(a, b), world.now)
-    first, second = sorted((host, other), key=lambda end: end.id)
-    return max(_measured(first, second), _measured(second, first))
-
-
-def _measured(host: Host, other: Host) -> Duration:
     return _node(host).router._standing.get(other.id, 0)
 
 
@@ -117,7 +112,7 @@ def _members(hosts: list[Host]) -> None:
             require(level, "gossip is level", host.name, *key, held.get(key), sequence)
 
 
-def _routes(world: World, graph: nx.Graph, name: str, names: list[str]) -> None:
+def _routes(world: World, graph: nx.DiGraph, name: str, names: list[str]) -> None:
     """Every node's own table leads to everyone without a loop, near the optimum."""
     best = nx.single_source_dijkstra_path_length(graph, name, weight="delay")
     source = world.host(name)

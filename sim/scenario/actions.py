@@ -265,7 +265,7 @@ Lie: TypeAlias = Literal["forged", "stale", "future", "equivocal", "poisoned"]
 class Tell(_Action, frozen=True, kw_only=True, tag="tell"):
     """These nodes tell their neighbours a lie. `forged`: in the name of another; `stale`: what
     another said long ago; `future`: from an hour ahead; `equivocal`: two statements of one
-    sequence; `poisoned`: that they live nowhere and are linked to all at no cost."""
+    sequence; `poisoned`: addresses that lead nowhere, and links to all at no cost."""
 
     nodes: Names
     lie: Lie
