@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 REFUSALS = ("refused", "replaced", "failed", "cancelled", "starved")
 ENDS = {status.value for status in Status if status is not Status.RUNNING}
+LIES = ("bad-signature", "record-from-future")
 HEARD = {b"\xa6packet", b"\xa7records"}
 """Messages that laws look into."""
 
@@ -88,8 +89,13 @@ class Checkers:
                 self._ever.add(key)
             case LinkDown(link=link, code=code):
                 self._up.discard((host.index, link))
+                self.saw[f"a link ended: {code}"] += 1
                 require(code != "", "every refusal has a code", event)
-            case LinkFailed(code=code) | BlobRejected(code=code) | ShardFinished(code=code):
+            case LinkFailed(code=code):
+                self.saw["a dial failed"] += 1
+                require(code != "", "every refusal has a code", event)
+            case BlobRejected(code=code) | ShardFinished(code=code):
+                self.saw[f"a blob was refused: {code}"] += isinstance(event, BlobRejected)
                 require(code != "", "every refusal has a code", event)
 
     def after(self, host: Host, event: Event, effects: Sequence[Effect]) -> None:
@@ -141,6 +147,8 @@ class Checkers:
                 self._up.discard((host.index, link))
                 require(code != "", "every refusal has a code", effect)
             case PayloadLost(code=code) | Note(code=code):
+                if code in LIES:
+                    self.saw[f"a lie was refused: {code}"] += 1
                 require(code != "", "every refusal has a code", effect)
             case ReportJob():
                 if "jobs" not in host.excused:

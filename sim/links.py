@@ -128,11 +128,11 @@ class Links:
 
     def close(self, host: Host, effect: CloseLink) -> None:
         """Ours is down at once; the other end hears behind the last frame, or notices silence."""
+        if host.stall is not None:
+            host.stall.forget(effect.link)
         link = host.links.pop(effect.link, None)
         if link is None:
             return
-        if host.stall is not None:
-            host.stall.forget(link.id)
         self._world.post(host, LinkDown(link.id, effect.code))
         self._part(host, link)
 

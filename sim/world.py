@@ -154,6 +154,9 @@ class World:
             sent = self.tally.sent.get(PacketId(custody.packet.id.removesuffix("~")))
             if sent is not None:
                 sent.died = True
+        for event in host.stall.waiting if host.stall else ():
+            if isinstance(event, PayloadOffered) and event.packet in self.tally.sent:
+                self.tally.sent[event.packet].died = True
         chance = number(self.seed, "crash", name, host.life) if torn else 0
         survived, lost = host.disk.crash(chance)
         self.saw("a crash lost rows that were not yet on disk", lost)

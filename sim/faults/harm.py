@@ -164,6 +164,8 @@ class Harm:
         by = parse_duration(action.by.removeprefix("-"))
         offset = -by if action.by.startswith("-") else by
         host.clock = SkewedClock(world.now, offset, round(action.drift_ppm), told)
+        stands = told > world.now + offset
+        world.saw("a node's clock stood until the true time was there", stands)
         world.arm(host, host.deadline)
 
     # --- a node's disk --------------------------------------------------------------------------
