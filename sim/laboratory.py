@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from meshd.daemon.plans import Plans, World
 from meshd.ports import ClockPort, ExecutorPort
 from meshd.seam import Event
 from meshd.topology import ContactPlan
-from protocols.types import Instant
-from sim.chance import stream
+from protocols.types import Instant, NodeId
+from sim.chance import node_id, secret, stream
 from sim.medium import Medium
 from sim.simclock import SimClock, SimMission
 from sim.wire import Wire, WireTransport
@@ -86,12 +85,18 @@ class Laboratory(Shared):
                 self.medium.place(end, self._plan.index_of(name))
         return self._ends[name]
 
+    def node_of(self, name: str) -> NodeId:
+        return node_id(self.seed, name)
+
+    def address_of(self, name: str) -> str:
+        return f"{self.wire.address_of(self.end_of(name))}/p2p/{self.node_of(name)}"
+
     # --- Shared ---------------------------------------------------------------------------------
 
     def identity(self, daemon: Daemon) -> Identity:
         path = daemon.home / "identity.key"
         if not path.exists():
-            write_key(path, secret_of(self.seed, daemon.name))
+            write_key(path, secret(self.seed, daemon.name))
         return load_or_create(path)
 
     def transport(self, daemon: Daemon) -> WireTransport:
@@ -110,8 +115,3 @@ class Laboratory(Shared):
         life = self._lives[daemon.name]
         self._lives[daemon.name] += 2  # a start and an end: as sim.host.Host counts
         return stream(self.seed, daemon.name, "node", life)
-
-
-def secret_of(seed: int, name: str) -> bytes:
-    """The 32 secret bytes of a simulated node's key."""
-    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32).digest()

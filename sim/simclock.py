@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -51,6 +52,7 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
         self._sequence = 0
         self._holds = 0
         self._polled = False
+        self._settling: deque[trio.Event] = deque()
 
     # --- what a simulation does -----------------------------------------------------------------
 
@@ -62,6 +64,12 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
         assert at_ns >= self.now_ns, f"{at_ns} ns is past"
         self._sequence += 1
         heapq.heappush(self._calls, (at_ns, self._sequence, call, arguments))
+
+    async def settle(self) -> None:
+        """Return when nothing more can happen at this instant."""
+        settled = trio.Event()
+        self._settling.append(settled)
+        await settled.wait()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -99,10 +107,13 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
             return math.inf
         due = math.inf if deadline == math.inf else math.ceil(deadline * SECOND - _SLACK_NS)
         first = self._calls[0][0] if self._calls else math.inf
-        if due == first == math.inf:
+        if due == first == math.inf and not self._settling:
             return math.inf
         if not self._polled:
             self._polled = True
+            return 0.0
+        if self._settling:
+            self._settling.popleft().set()
             return 0.0
         if first <= due:
             self._go(self._calls[0][0], -math.inf)

@@ -104,6 +104,26 @@ async def test_two_tasks_sleep_to_one_instant(sim_clock: SimClock) -> None:
     assert woke == [300 * MILLISECOND] * 3
 
 
+async def test_an_instant_has_settled_when_nothing_more_happens_at_it(
+    sim_clock: SimClock,
+) -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        await trio.sleep(1)
+        for _ in range(5):
+            await trio.lowlevel.checkpoint()
+        await trio.to_thread.run_sync(time.sleep, 0.01)
+        done.append("work")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work)
+        await trio.sleep(1)
+        await sim_clock.settle()
+        assert (done, sim_clock.now_ns) == (["work"], SECOND)
+    await sim_clock.settle()  # with nothing ahead, too
+
+
 async def test_a_test_may_wait_for_all_to_be_blocked(sim_clock: SimClock) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.sleep, 1000)
