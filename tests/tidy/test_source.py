@@ -15,6 +15,7 @@ SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py
 PURE = (
     *("protocols", "meshd/node.py", "meshd/scheduler", "meshd/forwarding", "meshd/gossip"),
     *("meshd/blobs", "meshd/router", "meshd/topology", "meshd/ephemeris", "meshd/ports.py"),
+    *("meshd/recording", "sim/replay.py"),
     *("meshd/seam.py", "sim/world.py", "sim/medium.py", "sim/trace.py", "sim/checkers.py"),
 )
 TOP_LEVEL = {
