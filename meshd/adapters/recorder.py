@@ -1,7 +1,7 @@
-"""Recorder: a journal's way to disk. What it writes has been handed to the system twice a second.
+"""Recorder: a journal's way to disk. What it writes is handed to the system once a second.
 
 It never harms its daemon: a recording that is full or cannot be written ends, and the daemon goes
-on. kill -9 costs the last half second; a power cut what the system had not written yet.
+on. kill -9 costs the last second; a power cut what the system had not written yet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import trio
 from meshd.recording import MAGIC, Journal, Packer
 from protocols.errors import MeshError
 
-BATCH_S = 0.5
+BATCH_S = 1.0
 
 
 class Recorder:
