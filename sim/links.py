@@ -104,9 +104,8 @@ class Links:
         for link in host.links.values():
             self._part(host, link)
 
-    def part(self, ends: frozenset[int]) -> None:
-        """Partition the medium; links across it end when their silence is noticed."""
-        self._medium.part(ends)
+    def notice_silence(self) -> None:
+        """The medium was cut somewhere: links across the cut end when their silence is noticed."""
         world = self._world
         for host in world.hosts.values():
             for link in host.links.values():

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from meshd.seam import Effect, Note, PayloadArrived, PayloadLost, ReportJob
 from protocols.types import Duration, Instant, JobId, NodeId, PacketId
 
+STEPS_MAX = 100_000
+
 PONG = "~"
 """Ends the name of the packet that answers a ping (meshd/forwarding/echo.py)."""
 
@@ -21,8 +23,10 @@ class Sent:
     destination: NodeId
     port: str
     at: Instant
+    size_bytes: int = 0
     predicted: Instant | None = None
     """When the source's own router expected it there; None when it saw no way."""
+    predicted_path: tuple[NodeId, ...] = ()
     arrived_at: Instant | None = None
     hops: tuple[NodeId, ...] = ()
     lost: str = ""
@@ -41,7 +45,10 @@ class JobLog:
     """That took the job; its book is the authority."""
     at: Instant
     shards: int
+    name: str = ""
     reports: Counter[str] = field(default_factory=Counter)
+    steps: list[tuple[Instant, ReportJob]] = field(default_factory=list)
+    """The first STEPS_MAX reports, with their instants."""
     ended_at: Instant | None = None
 
 
@@ -89,6 +96,8 @@ class Tally:
         if log is None:
             return
         log.reports[report.what] += 1
+        if len(log.steps) < STEPS_MAX:
+            log.steps.append((now, report))
         if report.what in ("completed", "failed", "cancelled"):
             log.ended_at = now
 

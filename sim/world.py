@@ -1,11 +1,10 @@
-"""World: an event heap that runs the very nodes of the daemon, under a sky and a seed."""
+"""World: a queue of events that runs the very nodes of the daemon, under a sky and a seed."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -33,12 +32,11 @@ from sim.driver import Performer
 from sim.host import Host
 from sim.links import Links
 from sim.medium import Medium
+from sim.queue import Action, CalendarQueue, Queue
 from sim.tally import JobLog, Sent, Tally
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
-
-Action: TypeAlias = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,8 @@ class Physics:
 class World:
     """Hosts, links and one clock. `add` and `start` nodes, then `run_for` a while.
 
-    Everything follows from the seed, the plan and the calls made; `trace.hash` proves it.
+    Everything follows from the seed, the plan and the calls made, whichever queue carries it (the
+    calendar unless given); `trace.hash` proves it.
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class World:
         plan: ContactPlan | None = None,
         start: Instant | None = None,
         physics: Physics | None = None,
+        queue: Queue | None = None,
     ) -> None:
         self.seed = seed
         self.plan = plan
@@ -82,8 +82,7 @@ class World:
         self.events = 0
         self._by_id: dict[NodeId, Host] = {}
         self._ids: dict[str, PacketIds] = {}
-        self._heap: list[tuple[Instant, int, Action, tuple[Any, ...]]] = []
-        self._sequence = 0
+        self.queue: Queue = CalendarQueue() if queue is None else queue
         self._verifier = make_verifier()
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
@@ -156,10 +155,18 @@ class World:
 
     def partition(self, names: Iterable[str]) -> None:
         """Nothing passes between these nodes and the rest, until `heal`. No one is told."""
-        self.links.part(frozenset(self.hosts[name].index for name in names))
+        self.medium.part(frozenset(self.hosts[name].index for name in names))
+        self.links.notice_silence()
+
+    def cut_off(self, names: Iterable[str]) -> None:
+        """Nothing passes to or from each of these nodes (and no others) from now on."""
+        self.medium.cut_off(frozenset(self.hosts[name].index for name in names))
+        self.links.notice_silence()
 
     def heal(self) -> None:
-        self.links.part(frozenset())
+        """Every partition ends, and nobody is cut off any more."""
+        self.medium.part(frozenset())
+        self.medium.cut_off(frozenset())
 
     def connect(self, a: str, b: str, delay_ns: Duration = 5 * MILLISECOND) -> None:
         """Lay a cable between two nodes, and have the first keep a standing link to the second."""
@@ -179,7 +186,7 @@ class World:
         host, to = self.hosts[source], self.hosts[destination]
         packet = self._ids[source].next(self.now)
         offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns)
-        self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now)
+        self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now, len(payload))
         self.schedule(self.now, self._offer, (host, offer))
         return packet
 
@@ -193,7 +200,7 @@ class World:
         for data in blobs:
             self._ask(host, BlobStored(host.blobs.put(data), len(data)))
         job = JobId(f"job-{len(self.tally.jobs) + 1}")
-        self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards))
+        self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards), spec.name)
         self._ask(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
         return job
 
@@ -211,9 +218,8 @@ class World:
 
     def run_until(self, instant: Instant) -> None:
         """Let everything happen up to an instant, and what happens at it too."""
-        heap = self._heap
-        while heap and heap[0][0] <= instant:
-            self.now, _, action, arguments = heapq.heappop(heap)
+        for at, _, action, arguments in self.queue.due(instant):
+            self.now = at
             action(*arguments)
         self.now = max(self.now, instant)
 
@@ -227,10 +233,9 @@ class World:
     # --- inside ---------------------------------------------------------------------------------
 
     def schedule(self, at: Instant, action: Action, arguments: tuple[Any, ...]) -> None:
-        """One entry on the heap. What falls on one instant happens in the order of scheduling."""
+        """One entry of the queue. What falls on one instant happens in the order of scheduling."""
         assert at >= self.now, f"{at} is past"
-        self._sequence += 1
-        heapq.heappush(self._heap, (at, self._sequence, action, arguments))
+        self.queue.push(at, action, arguments)
 
     def post(self, host: Host, event: Event, at: Instant | None = None) -> None:
         """An event for this life of a node; it dies with it."""
@@ -288,13 +293,12 @@ class World:
             self.tally.sent[offer.packet].lost = "source-down"
             return
         if self.physics.predict:
-            router = host.node.router
-            if offer.port == "ping":
-                both = router.round_trip(offer.destination, self.now)
-                way = both[1] if both else None
-            else:
-                way = router.predict(host.id, offer.destination, self.now)
-            self.tally.sent[offer.packet].predicted = way.arrive if way else None
+            router, sent = host.node.router, self.tally.sent[offer.packet]
+            way = back = router.predict(host.id, offer.destination, self.now)
+            if way is not None and offer.port == "ping":
+                back = router.predict(offer.destination, host.id, way.arrive)
+            if way is not None and back is not None:
+                sent.predicted, sent.predicted_path = back.arrive, way.path
         self.deliver(host, offer)
 
     def _arm(self, host: Host, deadline: Instant | None) -> None:

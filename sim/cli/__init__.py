@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (run.run, replay.replay, scenarios.list_):
+for command in (run.run, replay.replay, scenarios.list_, scenarios.metrics):
     app.command(command.__name__.rstrip("_"))(command)
 
 
