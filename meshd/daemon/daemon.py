@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -16,12 +18,14 @@ from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.home import HomeLock
 from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
+from meshd.adapters.recorder import Recorder
 from meshd.adapters.store import Store
 from meshd.config import Config
 from meshd.daemon.console import Console
 from meshd.daemon.plans import AHEAD_NS, Plans, World, world_of
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
+from meshd.recording import Header, Journal
 from meshd.scheduler.holder import WorkPolicy
 from meshd.seam import Event, PlanLoaded
 from protocols.errors import MeshError
@@ -81,6 +85,8 @@ class Daemon:
             finally:
                 self.executor.close()
                 self.store.close()
+                if self.recorder is not None:
+                    self.recorder.close()
 
     def _assemble(self) -> None:
         """Everything a node stands on, none of it running yet."""
@@ -90,22 +96,34 @@ class Daemon:
         self.store = Store(self.home / "store.db")
         self.blobs = BlobStore(self.home / "blobs", config.blobs_max_mb * MEGABYTE)
         self.started_at = shared.clock.now()
-        self.node = Node(
-            NodeConfig(
-                node=me,
-                name=config.name or self.site or f"node-{me[-6:]}",
-                site=self.site,
-                work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
-            ),
-            Random(f"{me}/{self.started_at}"),
-            self.identity.sign,
-            shared.verifier.verify,
+        who = NodeConfig(
+            node=me,
+            name=config.name or self.site or f"node-{me[-6:]}",
+            site=self.site,
+            work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
         )
+        seed = f"{me}/{self.started_at}"
+        self.recorder = self._make_recorder(who, seed)
+        journal = self.recorder.journal if self.recorder is not None else None
+        signer = journal.signing(self.identity.sign) if journal else self.identity.sign
+        self.node = Node(who, Random(seed), signer, shared.verifier.verify)
         self.executor = Executor(shared.pool, self.blobs, self._post, config.allow_command)
         self.links = self._make_links(self.config.listen)
         ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
-        self.driver = Driver(self.node, ports)
+        self.driver = Driver(self.node, ports, journal)
         self.console = Console(self)
+
+    def _make_recorder(self, who: NodeConfig, seed: str) -> Recorder | None:
+        """The flight recorder, if one is wanted. Raises MeshError "unwritable-file"."""
+        if not self.config.record:
+            return None
+        python = ".".join(map(str, sys.version_info[:3]))
+        clock = self.shared.clock
+        header = Header(
+            version("meshd"), python, who, seed, self.started_at, clock.epoch, clock.speed
+        )
+        path = Path(self.config.record).expanduser()
+        return Recorder(path, Journal(header), self.config.record_max_mb * MEGABYTE)
 
     def _post(self, event: Event) -> None:
         self.driver.post(event)
@@ -113,6 +131,8 @@ class Daemon:
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             self.addresses = await self._start_links(nursery)
+            if self.recorder is not None:
+                nursery.start_soon(self.recorder.run)
             await nursery.start(self.driver.run, self.addresses)
             if self.world is not None:
                 await nursery.start(self._follow, self.world)

@@ -56,6 +56,8 @@ class Demo:
     keep: bool = False
     slots: int = 1
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="meshd-")))
+    record: Path | None = None
+    """Where each daemon's life is written down, as SITE.rec."""
 
     async def run(self, *, task_status: TaskStatus[DemoFacts] = trio.TASK_STATUS_IGNORED) -> None:
         """Show everything, then report the facts through `task_status`; with `keep` live on.
@@ -98,7 +100,8 @@ class Demo:
         for count, (name, kind) in enumerate(sites, 1):
             where = {"satellite": name} if kind == "satellite" else {"city": name, "slots": 0}
             home = self.folder / name.replace(" ", "-")
-            site_config = msgspec.structs.replace(config, **where)
+            record = str(self.record / f"{home.name}.rec") if self.record is not None else ""
+            site_config = msgspec.structs.replace(config, **where, record=record)
             await mesh.start(nursery, Daemon(home, site_config, shared, world))
             if count % 12 == 0 or count == len(sites):
                 self.tell(f"{count} of {len(sites)} daemons up")
