@@ -81,6 +81,8 @@ class Medium:
         self.barriers = Barriers()
         self.noise: dict[int, Noise] = {}
         """Bad links, by the end that makes them so."""
+        self.bytes_carried = 0
+        """On all links, both ways, lost frames included."""
 
     def place(self, end: int, site: int) -> None:
         """This end lives at a site of the plan."""
@@ -126,6 +128,7 @@ class Medium:
             return "outbox-full"
         if not path.open_at(depart):
             return "contact-ended"
+        self.bytes_carried += size + LENGTH_BYTES
         way.free_at = depart + round((size + LENGTH_BYTES) * 8 * SECOND / rate)
         if self.barriers.any and not self.barriers.passes(link.ends[side], link.ends[1 - side]):
             return "cut"

@@ -1,11 +1,10 @@
-"""World: an event heap that runs the very nodes of the daemon, under a sky and a seed."""
+"""World: a queue of events that runs the very nodes of the daemon, under a sky and a seed."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -34,12 +33,11 @@ from sim.faults.harm import Harm
 from sim.host import Host
 from sim.links import Links
 from sim.medium import Medium
+from sim.queue import Action, CalendarQueue, Queue
 from sim.tally import JobLog, Sent, Tally
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
-
-Action: TypeAlias = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,8 @@ class Physics:
 class World:
     """Hosts, links and one clock. `add` and `start` nodes, then `run_for` a while.
 
-    Everything follows from the seed, the plan and the calls made; `trace.hash` proves it.
+    Everything follows from the seed, the plan and the calls made, whichever queue carries it (the
+    calendar unless given); `trace.hash` proves it.
     """
 
     def __init__(
@@ -70,6 +69,7 @@ class World:
         plan: ContactPlan | None = None,
         start: Instant | None = None,
         physics: Physics | None = None,
+        queue: Queue | None = None,
     ) -> None:
         self.seed = seed
         self.plan = plan
@@ -83,8 +83,7 @@ class World:
         self.events = 0
         self._by_id: dict[NodeId, Host] = {}
         self._ids: dict[str, PacketIds] = {}
-        self._heap: list[tuple[Instant, int, Action, tuple[Any, ...]]] = []
-        self._sequence = 0
+        self.queue: Queue = CalendarQueue() if queue is None else queue
         self._verifier = make_verifier()
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
@@ -150,10 +149,7 @@ class World:
         host = self.hosts[name]
         if host.node is None:
             return
-        for custody in host.node.forwarder.view():
-            sent = self.tally.sent.get(PacketId(custody.packet.id.removesuffix("~")))
-            if sent is not None:
-                sent.died = True
+        self.tally.died(host.node)
         for event in host.stall.waiting if host.stall else ():
             if isinstance(event, PayloadOffered) and event.packet in self.tally.sent:
                 self.tally.sent[event.packet].died = True
@@ -250,9 +246,8 @@ class World:
 
     def run_until(self, instant: Instant) -> None:
         """Let everything happen up to an instant, and what happens at it too."""
-        heap = self._heap
-        while heap and heap[0][0] <= instant:
-            self.now, _, action, arguments = heapq.heappop(heap)
+        for at, _, action, arguments in self.queue.due(instant):
+            self.now = at
             action(*arguments)
         self.now = max(self.now, instant)
 
@@ -261,15 +256,14 @@ class World:
 
     def packets(self) -> dict[str, int]:
         """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
-        return conserved(self.tally, self.hosts.values())
+        return conserved(self.tally, (host.node for host in self.hosts.values() if host.node))
 
     # --- inside ---------------------------------------------------------------------------------
 
     def schedule(self, at: Instant, action: Action, arguments: tuple[Any, ...]) -> None:
-        """One entry on the heap. What falls on one instant happens in the order of scheduling."""
+        """One entry of the queue. What falls on one instant happens in the order of scheduling."""
         assert at >= self.now, f"{at} is past"
-        self._sequence += 1
-        heapq.heappush(self._heap, (at, self._sequence, action, arguments))
+        self.queue.push(at, action, arguments)
 
     def post(self, host: Host, event: Event, at: Instant | None = None) -> None:
         """An event for this life of a node; it dies with it."""
@@ -291,12 +285,12 @@ class World:
         self.trace.event(now, host.index, event)
         self.events += 1
         effects = node.handle(event, now if host.clock is None else host.clock.read(now))
+        if checkers:
+            checkers.after(host, event, effects)
         if effects:
             self.trace.effects(now, host.index, effects)
             self._performer.perform(host, effects)
         if host.node is node:  # a failed commit has ended it otherwise
-            if checkers:
-                checkers.after(host, event, effects)
             self.arm(host, node.next_deadline())
 
     def _arrive(self, host: Host, life: int, event: Event) -> None:
@@ -346,12 +340,7 @@ class World:
             self.tally.sent[offer.packet].lost = "source-down"
             return
         if self.physics.predict:
-            router, sent = host.node.router, self.tally.sent[offer.packet]
-            way = back = router.predict(host.id, offer.destination, self.now)
-            if way is not None and offer.port == "ping":
-                back = router.predict(offer.destination, host.id, way.arrive)
-            if way is not None and back is not None:
-                sent.predicted, sent.predicted_path = back.arrive, way.path
+            self.tally.sent[offer.packet].foresee(host.node.router, self.now)
         self.deliver(host, offer)
 
     def arm(self, host: Host, deadline: Instant | None) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli import run, scenarios, swarm
+from sim.cli import replay, run, scenarios, swarm
 from sim.cli.talk import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -20,7 +20,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (run.run, swarm.swarm, swarm.shrink, scenarios.list_, scenarios.metrics):
+COMMANDS = (
+    run.run,
+    replay.replay,
+    swarm.swarm,
+    swarm.shrink,
+    scenarios.list_,
+    scenarios.metrics,
+)
+for command in COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)
 
 

@@ -197,8 +197,11 @@ def _enospc(rng: Random, place: Place) -> list[Action]:
 def _rollback(rng: Random, place: Place) -> list[Action]:
     node = _one(rng, place)
     copied, gone = sorted(rng.uniform(place.begin_s, place.finish_s) for _ in range(2))
-    kept: list[Action] = [Backup(nodes=node, at=seconds(copied))] if rng.random() < 0.8 else []
-    return [*kept, Rollback(nodes=node, at=seconds(gone), lasting=_for(rng, 0.5, 5.0))]
+    # With nothing to go back to it would forget its standing links, which only a person can renew.
+    return [
+        Backup(nodes=node, at=seconds(copied)),
+        Rollback(nodes=node, at=seconds(gone), lasting=_for(rng, 0.5, 5.0)),
+    ]
 
 
 def _black_hole(rng: Random, place: Place) -> list[Action]:
@@ -220,7 +223,10 @@ FAULTS: dict[str, Fault] = {
         Fault("replay", _disturb(replay=_share(0.5))),
         Fault("delay spike", _disturb(delay=_delay)),
         Fault("bandwidth drop", _disturb(rate=lambda rng: rng.choice((1e-3, 1e-4, 2e-5)))),
-        Fault("queue overflow", _disturb(outbox_bytes=lambda rng: rng.randint(20_000, 200_000))),
+        Fault(
+            "queue overflow",
+            _disturb(outbox_bytes=lambda rng: rng.randint(20_000, 200_000), rate=lambda rng: 1e-4),
+        ),
         Fault("flap", _flap),
         Fault("pointing loss", _pointing),
         Fault("one-way link", _one_way),

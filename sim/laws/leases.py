@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from meshd.scheduler.holder import Lease
 from meshd.scheduler.states import Phase, ShardRow, Status
 from meshd.seam import Effect, Event, Note, ReportJob
 from protocols import LinkMessage
-from protocols.types import Instant, JobId
+from protocols.types import Instant, JobId, NodeId
 from sim.host import Host
 from sim.laws.law import Law, require
 
@@ -32,6 +33,8 @@ class Leases(Law):
         super().__init__(saw)
         self._shards: dict[tuple[int, JobId], list[ShardRow]] = {}
         self._status: dict[tuple[int, JobId], Status] = {}
+        self._taken: set[tuple[NodeId, Lease]] = set()
+        """Every lease that a holder has taken on."""
 
     def after(
         self,
@@ -42,19 +45,28 @@ class Leases(Law):
         told: Instant,
     ) -> None:
         assert host.node is not None
+        for lease in host.node.scheduler.holder._held:
+            self._taken.add((host.id, lease))
         for name, job in host.node.scheduler.book._ledger.jobs.items():
             key = (host.index, name)
             before = self._shards.get(key)
             if before == job.shards and self._status[key] is job.row.status:
                 continue
-            for was, row in zip(
-                before or [ShardRow() for _ in job.shards], job.shards, strict=True
-            ):
+            rows = zip(before or [ShardRow() for _ in job.shards], job.shards, strict=True)
+            for index, (was, row) in enumerate(rows):
                 _moved(host, name, was, row)
+                self._held(name, index, row)
             status = self._status.get(key, Status.RUNNING)
             ended = status is not Status.RUNNING
             require(not ended or job.row.status is status, "an ended job stays so", name, status)
             self._shards[key], self._status[key] = list(job.shards), job.row.status
+
+    def _held(self, name: JobId, index: int, row: ShardRow) -> None:
+        """Whoever is said to hold an epoch has taken on that very epoch."""
+        if row.holder is None or row.phase not in (Phase.HELD, Phase.FINISHED):
+            return
+        taken = (row.holder, (name, index, row.epoch)) in self._taken
+        require(taken, "a lease is with whom it is said to be", name, index, row)
 
     def effect(self, host: Host, effect: Effect) -> None:
         match effect:

@@ -83,9 +83,9 @@ def _packets(rng: Random, mesh: Mesh) -> tuple[Flow, ...]:
         flows.append(
             Flow(
                 count=rng.randint(5, 25),
-                rate_hz=100.0 if burst else round(rng.uniform(0.3, 3.0), 2),
+                rate_hz=1_000.0 if burst else round(rng.uniform(0.3, 3.0), 2),
                 pairs=pairs,
-                size_bytes=rng.choice((64, 256, 20_000)),
+                size_bytes=rng.choice((256, 20_000, 150_000) if burst else (64, 256, 20_000)),
                 at=seconds(rng.uniform(5.0, HARM_S - 10)),
                 lifetime=f"{rng.choice((5, 20, 60))}s",
                 ping=rng.random() < 0.3,
@@ -103,7 +103,7 @@ def _jobs(rng: Random, mesh: Mesh) -> tuple[Submit, ...]:
             shards=rng.randint(1, 6),
             estimate_s=round(rng.uniform(0.5, 9.0), 2),
             deadline_s=3_600.0,
-            model_bytes=rng.choice((1_000, 100_000)),
+            model_bytes=rng.choice((1_000, 100_000, 600_000)),
             input_bytes=rng.choice((100, 60_000)),
             at=seconds(rng.uniform(8.0, HARM_S - 5)),
         )

@@ -90,11 +90,6 @@ def contact_end_late(original):
     return contact_end
 
 
-@mutant("a first step is taken though its contact has ended", Router, "_still_open")
-def step_after_the_contact(original):
-    return lambda self, hop, now: True
-
-
 @mutant("a link that came back is still called down", Router, "_link_changed")
 def down_for_ever(original):
     def changed(self, event, now):
@@ -119,12 +114,3 @@ def dial_once(original):
         self._retry[node] = type(self._retry[node])(now + HOUR, HOUR)
 
     return back_off
-
-
-@mutant("a neighbour that is gone is not reported", Neighbours, "_down")
-def dead_link_not_reported(original):
-    def down(self, link, code, now):
-        original(self, link, code, now)
-        return []
-
-    return down
