@@ -31,10 +31,7 @@ def hunt(name: str, seeds: Iterable[int]) -> Catch:
     tried = 0
     for seed in seeds:
         tried += 1
-        if mutant.order:
-            law = _orders_differ(name, seed)
-        else:
-            law = _trial(name, seed).broken
+        law = _orders_differ(name, seed) if mutant.order else _trial(name, seed).broken
         if law:
             return Catch(name, seed, law, tried)
     return Catch(name, None, "", tried)

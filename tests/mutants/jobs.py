@@ -137,3 +137,8 @@ def piece_asked_once(original):
 @mutant("a shard is given up without a reason", Book, "_again")
 def refusal_without_a_code(original):
     return lambda self, job, shard, code, now: original(self, job, shard, "", now)
+
+
+@mutant("the fetches do not say when they want to be woken", Blobs, "next_deadline")
+def wake_lost(original):
+    return lambda self: None

@@ -61,11 +61,6 @@ def accepted_and_dropped(original):
     return receive
 
 
-@mutant("the forwarder does not say when it wants to be woken", Forwarder, "next_deadline")
-def wake_lost(original):
-    return lambda self: None
-
-
 @mutant("bytes in flight are never counted down", Forwarder, "_unsend")
 def flight_never_lands(original):
     def unsend(self, key):

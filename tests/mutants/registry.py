@@ -1,7 +1,6 @@
 """Planted bugs: each is a small change to a node that the swarm must notice.
 
-A feature that brings a promise brings the bug that breaks it. `seed` is where the swarm first
-noticed: only a hint, so that the fast form of the test need not look for it.
+A feature that brings a promise brings the bug that breaks it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ class Mutant:
     does: str
     where: str
     plant: Callable[[], AbstractContextManager[None]]
-    seed: int = 0
     order: bool = False
     """It shows only when two processes with other hash seeds compare their traces."""
 
@@ -30,14 +28,14 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(does: str, owner: Any, name: str, *, seed: int = 0, order: bool = False) -> Any:
+def mutant(does: str, owner: Any, name: str, *, order: bool = False) -> Any:
     """Registers the decorated function: it is given the original and gives what replaces it."""
 
     def register(make: Make) -> Make:
         word = make.__name__.replace("_", "-")
         home = getattr(owner, "__module__", None) or owner.__name__
         where = f"{home}:{getattr(owner, '__qualname__', '')}.{name}".replace(":.", ":")
-        MUTANTS[word] = Mutant(word, does, where, lambda: planted(owner, name, make), seed, order)
+        MUTANTS[word] = Mutant(word, does, where, lambda: planted(owner, name, make), order)
         return make
 
     return register
