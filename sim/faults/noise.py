@@ -76,7 +76,7 @@ class Noise:
 def mangled(frame: bytes, chance: int) -> bytes:
     """The frame with one bit changed, or cut short."""
     if not frame or chance % 4 == 0:
-        return frame[: chance // 4 % (len(frame) + 1)]
+        return frame[: chance // 4 % max(1, len(frame))]
     changed = bytearray(frame)
     changed[chance // 32 % len(frame)] ^= 1 << (chance // 4 % 8)
     return bytes(changed)

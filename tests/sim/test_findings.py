@@ -6,6 +6,7 @@ from meshes import START, cabled, planned, submit
 
 from meshd.scheduler.states import Status
 from protocols.types import MILLISECOND, SECOND
+from sim.world import Physics
 
 
 def test_a_node_sleeps_while_its_dial_is_under_way():
@@ -131,3 +132,15 @@ def test_what_a_node_said_of_its_links_in_a_life_before_is_said_anew():
     way = world.node("n0").router.predict(*ends, world.now)
     assert way is not None
     assert way.path == ends
+
+
+def test_no_number_is_used_before_it_is_reserved_on_disk():
+    """While the first commit of a life was under way, links came up and records were sent; killed
+    in that instant, the next life said other things under the same numbers."""
+    world = cabled("ab", physics=Physics(commit_ns=300 * MILLISECOND))
+    world.run_for(250 * MILLISECOND)
+    assert world.host("a").rows == {}
+    assert world.node("a").neighbours.view() == ()
+    world.run_for(SECOND)
+    assert "sequence" in world.host("a").rows
+    assert world.node("a").neighbours.view()[0].ready
