@@ -144,10 +144,7 @@ class World:
         host = self.hosts[name]
         if host.node is None:
             return
-        for custody in host.node.forwarder.view():
-            sent = self.tally.sent.get(PacketId(custody.packet.id.removesuffix("~")))
-            if sent is not None:
-                sent.died = True
+        self.tally.died(host.node)
         self.links.die(host)
         host.crash()
         if self.checkers:
@@ -228,7 +225,7 @@ class World:
 
     def packets(self) -> dict[str, int]:
         """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
-        return conserved(self.tally, self.hosts.values())
+        return conserved(self.tally, (host.node for host in self.hosts.values() if host.node))
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -293,12 +290,7 @@ class World:
             self.tally.sent[offer.packet].lost = "source-down"
             return
         if self.physics.predict:
-            router, sent = host.node.router, self.tally.sent[offer.packet]
-            way = back = router.predict(host.id, offer.destination, self.now)
-            if way is not None and offer.port == "ping":
-                back = router.predict(offer.destination, host.id, way.arrive)
-            if way is not None and back is not None:
-                sent.predicted, sent.predicted_path = back.arrive, way.path
+            self.tally.sent[offer.packet].foresee(host.node.router, self.now)
         self.deliver(host, offer)
 
     def _arm(self, host: Host, deadline: Instant | None) -> None:
