@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from random import Random
 
 from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.identity import Identity, load_or_create, write_key
@@ -15,7 +14,7 @@ from meshd.ports import ClockPort, ExecutorPort
 from meshd.seam import Event
 from meshd.topology import ContactPlan
 from protocols.types import Instant, NodeId
-from sim.chance import node_id, secret, stream
+from sim.chance import node_id, number, secret
 from sim.medium import Medium
 from sim.simclock import SimClock, SimMission
 from sim.wire import Wire, WireTransport
@@ -111,7 +110,7 @@ class Laboratory(Shared):
 
         return TimedWork(make, self.mission, post, self.ways.speed)
 
-    def rng(self, daemon: Daemon) -> Random:
+    def chance(self, daemon: Daemon) -> int:
         life = self._lives[daemon.name]
         self._lives[daemon.name] += 2  # a start and an end: as sim.host.Host counts
-        return stream(self.seed, daemon.name, "node", life)
+        return number(self.seed, daemon.name, "node", life)

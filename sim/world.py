@@ -1,11 +1,10 @@
-"""World: an event heap that runs the very nodes of the daemon, under a sky and a seed."""
+"""World: a queue of events that runs the very nodes of the daemon, under a sky and a seed."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -33,12 +32,11 @@ from sim.driver import Performer
 from sim.host import Host
 from sim.links import Links
 from sim.medium import Medium
+from sim.queue import Action, CalendarQueue, Queue
 from sim.tally import JobLog, Sent, Tally
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
-
-Action: TypeAlias = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,8 @@ class Physics:
 class World:
     """Hosts, links and one clock. `add` and `start` nodes, then `run_for` a while.
 
-    Everything follows from the seed, the plan and the calls made; `trace.hash` proves it.
+    Everything follows from the seed, the plan and the calls made, whichever queue carries it (the
+    calendar unless given); `trace.hash` proves it.
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class World:
         plan: ContactPlan | None = None,
         start: Instant | None = None,
         physics: Physics | None = None,
+        queue: Queue | None = None,
     ) -> None:
         self.seed = seed
         self.plan = plan
@@ -82,8 +82,7 @@ class World:
         self.events = 0
         self._by_id: dict[NodeId, Host] = {}
         self._ids: dict[str, PacketIds] = {}
-        self._heap: list[tuple[Instant, int, Action, tuple[Any, ...]]] = []
-        self._sequence = 0
+        self.queue: Queue = CalendarQueue() if queue is None else queue
         self._verifier = make_verifier()
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
@@ -216,9 +215,8 @@ class World:
 
     def run_until(self, instant: Instant) -> None:
         """Let everything happen up to an instant, and what happens at it too."""
-        heap = self._heap
-        while heap and heap[0][0] <= instant:
-            self.now, _, action, arguments = heapq.heappop(heap)
+        for at, _, action, arguments in self.queue.due(instant):
+            self.now = at
             action(*arguments)
         self.now = max(self.now, instant)
 
@@ -232,10 +230,9 @@ class World:
     # --- inside ---------------------------------------------------------------------------------
 
     def schedule(self, at: Instant, action: Action, arguments: tuple[Any, ...]) -> None:
-        """One entry on the heap. What falls on one instant happens in the order of scheduling."""
+        """One entry of the queue. What falls on one instant happens in the order of scheduling."""
         assert at >= self.now, f"{at} is past"
-        self._sequence += 1
-        heapq.heappush(self._heap, (at, self._sequence, action, arguments))
+        self.queue.push(at, action, arguments)
 
     def post(self, host: Host, event: Event, at: Instant | None = None) -> None:
         """An event for this life of a node; it dies with it."""

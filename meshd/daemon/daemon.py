@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.home import HomeLock
 from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
+from meshd.adapters.recorder import Recorder
 from meshd.adapters.store import Store
 from meshd.config import Config
 from meshd.daemon.console import Console
@@ -25,6 +28,7 @@ from meshd.daemon.plans import Plans, World, world_of
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
 from meshd.ports import ExecutorPort
+from meshd.recording import Header, Journal
 from meshd.scheduler.holder import WorkPolicy
 from meshd.seam import Event, PlanLoaded
 from protocols.errors import MeshError
@@ -63,9 +67,9 @@ class Shared:
         """What runs its shards, and posts how they ended."""
         return Executor(self.pool, daemon.blobs, post, daemon.config.allow_command)
 
-    def rng(self, daemon: Daemon) -> Random:
-        """Chance for one life of its node."""
-        return Random(f"{daemon.identity.node_id}/{daemon.started_at}")
+    def chance(self, daemon: Daemon) -> str | int:
+        """What seeds the chance of one life of its node."""
+        return f"{daemon.identity.node_id}/{daemon.started_at}"
 
     def follow(self, daemon: Daemon) -> AsyncGenerator[ContactPlan, None]:
         """Its contact plans, each in time; none for a node under no sky."""
@@ -108,6 +112,8 @@ class Daemon:
             finally:
                 self.executor.close()
                 self.store.close()
+                if self.recorder is not None:
+                    self.recorder.close()
 
     def _assemble(self) -> None:
         """Everything a node stands on, none of it running yet."""
@@ -117,22 +123,34 @@ class Daemon:
         self.store = Store(self.home / "store.db")
         self.blobs = BlobStore(self.home / "blobs", config.blobs_max_mb * MEGABYTE)
         self.started_at = shared.clock.now()
-        self.node = Node(
-            NodeConfig(
-                node=me,
-                name=self.name or f"node-{me[-6:]}",
-                site=self.site,
-                work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
-            ),
-            shared.rng(self),
-            self.identity.sign,
-            shared.verifier.verify,
+        who = NodeConfig(
+            node=me,
+            name=self.name or f"node-{me[-6:]}",
+            site=self.site,
+            work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
         )
+        seed = shared.chance(self)
+        self.recorder = self._make_recorder(who, seed)
+        journal = self.recorder.journal if self.recorder is not None else None
+        signer = journal.signing(self.identity.sign) if journal else self.identity.sign
+        self.node = Node(who, Random(seed), signer, shared.verifier.verify)
         self.executor = shared.executor(self, self._post)
         self.links = self._make_links(self.config.listen)
         ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
-        self.driver = Driver(self.node, ports)
+        self.driver = Driver(self.node, ports, journal)
         self.console = Console(self)
+
+    def _make_recorder(self, who: NodeConfig, seed: str | int) -> Recorder | None:
+        """The flight recorder, if one is wanted. Raises MeshError "unwritable-file"."""
+        if not self.config.record:
+            return None
+        python = ".".join(map(str, sys.version_info[:3]))
+        clock = self.shared.clock
+        header = Header(
+            version("meshd"), python, who, seed, self.started_at, clock.epoch, clock.speed
+        )
+        path = Path(self.config.record).expanduser()
+        return Recorder(path, Journal(header), self.config.record_max_mb * MEGABYTE)
 
     def _post(self, event: Event) -> None:
         self.driver.post(event)
@@ -140,6 +158,8 @@ class Daemon:
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             self.addresses = await self._start_links(nursery)
+            if self.recorder is not None:
+                nursery.start_soon(self.recorder.run)
             await nursery.start(self.driver.run, self.addresses)
             await nursery.start(self._follow)
             await nursery.start(serve_control, self.console, self.home)

@@ -58,6 +58,8 @@ class Demo:
     keep: bool = False
     slots: int = 1
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="meshd-")))
+    record: Path | None = None
+    """Where each daemon's life is written down, as SITE.rec."""
     share: Callable[[Config], Shared] = Shared.for_config
 
     async def run(self, *, task_status: TaskStatus[DemoFacts] = trio.TASK_STATUS_IGNORED) -> None:
@@ -97,6 +99,8 @@ class Demo:
         sites = list(zip(world.sky.names, world.sky.kinds, strict=True))
         for count, (name, kind) in enumerate(sites, 1):
             where = {"satellite": name} if kind == "satellite" else {"city": name, "slots": 0}
+            if self.record is not None:
+                where["record"] = str(self.record / f"{fleet.home(name).name}.rec")
             await fleet.start(name, msgspec.structs.replace(config, **where), world)
             if count % 12 == 0 or count == len(sites):
                 self.tell(f"{count} of {len(sites)} daemons up")

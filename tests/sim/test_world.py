@@ -12,6 +12,7 @@ from meshd.seam import LinkUp
 from protocols.types import MICROSECOND, MILLISECOND, SECOND
 from sim.chance import stream
 from sim.jobs import busiest
+from sim.queue import Queue
 from sim.world import Physics, World
 
 HERE = Path(__file__).parent
@@ -19,9 +20,10 @@ TRANSMISSION_NS = 600
 """A hop's frame of up to 700 bytes at 10 Gb/s: the prediction leaves it out."""
 
 
-def busy(seed: int) -> World:
+def busy(seed: int, queue: Queue | None = None) -> World:
     """A bit of everything: packets, a ping, a job, a death, a return, loss."""
-    world = cabled("ab", "bc", "cd", "da", "eb", seed=seed, physics=Physics(loss=0.02))
+    physics = Physics(loss=0.02)
+    world = cabled("ab", "bc", "cd", "da", "eb", seed=seed, physics=physics, queue=queue)
     world.run_for(15 * SECOND)
     for a, b in ("ac", "db", "ea", "cb"):
         world.send(a, b, b"payload")
