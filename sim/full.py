@@ -198,9 +198,9 @@ class FullMesh:
             return
         contacts = plan.contacts_of(plan.index_of(name))
         near = [n for n in dict.fromkeys(plan.names[c.peer] for c in contacts) if n in daemons]
-        mine = daemons[name].node.gossip.records(self.laboratory.node_of(name))
+        mine = daemons[name].node.gossip.presence(self.laboratory.node_of(name))
         for other in near:
-            theirs = daemons[other].node.gossip.records(self.laboratory.node_of(other))
+            theirs = daemons[other].node.gossip.presence(self.laboratory.node_of(other))
             daemons[name].driver.post(RecordsLoaded(theirs))
             daemons[other].driver.post(RecordsLoaded(mine))
 
