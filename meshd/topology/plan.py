@@ -62,6 +62,7 @@ class ContactPlan:
     outside the trajectory, which goes a step (30 s) beyond the window.
     """
     _index: dict[str, int] = field(repr=False)
+    _sites: dict[str, int] = field(repr=False)
     _by_site: tuple[tuple[Contact, ...], ...] = field(repr=False)
     _by_pair: dict[tuple[int, int], tuple[Contact, ...]] = field(repr=False)
     _changes: dict[int, tuple[Instant, ...]] = field(repr=False)
@@ -80,6 +81,10 @@ class ContactPlan:
         if site is None:
             raise not_found("unknown-site", "site", name, self.names)
         return site
+
+    def site_of(self, name: str) -> int | None:
+        """The site of exactly this name, or None."""
+        return self._sites.get(name)
 
     def contacts_of(self, site: int) -> tuple[Contact, ...]:
         """All contacts of one site, sorted by begin, then peer."""
@@ -168,6 +173,7 @@ def assemble(
         sites_failed=sites_failed,
         light_time_ns=light_time_ns,
         _index={fold(name): site for site, name in enumerate(header.names)},
+        _sites={name: site for site, name in enumerate(header.names)},
         _by_site=tuple(tuple(sorted(contacts, key=_begin_peer)) for contacts in by_site),
         _by_pair={pair: tuple(contacts) for pair, contacts in by_pair.items()},
         _changes={},
