@@ -380,19 +380,9 @@ Event: TypeAlias = (
 )
 
 Effect: TypeAlias = (
-    OpenLink
-    | CloseLink
-    | SendFrame
-    | Persist
-    | RunShard
-    | StopShard
-    | ReadBlob
-    | WriteBlob
-    | ReleaseBlob
-    | ReportJob
-    | Note
-    | Signal
-)
+    OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | ReadBlob | WriteBlob
+    | ReleaseBlob | ReportJob | Note | Signal
+)  # fmt: skip
 
 
 class Machine(Protocol):
