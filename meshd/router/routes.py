@@ -10,6 +10,7 @@ from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
 from meshd.router.binding import Binding, bind_over
 from meshd.router.overlay import Overlay
 from meshd.router.roster import NOBODY, Member, Roster
+from meshd.router.toward import arrival_at
 from meshd.seam import (
     Effect,
     Event,
@@ -29,9 +30,10 @@ from protocols.record import LinkState, Presence, Standing
 from protocols.types import HOUR, SECOND, Duration, Instant, NodeId
 
 TREE_TICK_NS = SECOND
-"""A tree serves departures for this long: light times move by at most 50 us in it."""
+"""What is found serves departures for this long: light times move by at most 50 us in it."""
 
 TREES_MAX = 64
+WAYS_MAX = 1_024
 LINK_STATE_TTL_NS = 24 * HOUR
 
 DeadLinks = tuple[tuple[NodeId, NodeId], ...]
@@ -87,8 +89,10 @@ class Router:
         self._binding: Binding | None = None
         self._overlay: Overlay | None = None
         self._others: tuple[NodeId, ...] = ()
-        self._trees: OrderedDict[tuple[int, DeadLinks], ArrivalTree] = OrderedDict()
-        """Those of the current tick."""
+        # What was found in the current tick, and when its first question came.
+        self._trees: OrderedDict[int, ArrivalTree] = OrderedDict()
+        self._ways: OrderedDict[tuple[int, DeadLinks], ArrivalTree] = OrderedDict()
+        self._began: OrderedDict[DeadLinks, Instant] = OrderedDict()
         self._tick: Instant = 0
 
     # --- what happens ---------------------------------------------------------------------------
@@ -168,7 +172,7 @@ class Router:
 
     def _corrected(self) -> list[Effect]:
         """Other links than before; the same nodes, unless somebody new is named by a link."""
-        self._trees.clear()
+        self._forget_ways()
         self._overlay = None
         if self._binding is not None and self._named() != self._others:
             self._binding = None
@@ -248,10 +252,10 @@ class Router:
         vertex = self._bound.vertex.get(destination)
         if vertex is None:
             return None
-        tree = self._tree(self._me, now, dead)
+        tree = self._way(vertex, now, dead)
         hop = tree.first_hop(vertex)
         if hop is not None and hop.depart < now and not self._still_open(hop, now):
-            tree = self._fresh_tree(self._me, now, dead)
+            tree = self._search(vertex, now, dead)
             hop = tree.first_hop(vertex)
         arrive = tree.arrival(vertex)
         if hop is None or arrive is None:
@@ -273,7 +277,7 @@ class Router:
         a, b = self._bound.vertex.get(source), self._bound.vertex.get(destination)
         if a is None or b is None:
             return None
-        tree = earliest_arrival(self.plan, a, at, self._corrections, target=b)
+        tree = arrival_at(self.plan, a, at, self._corrections, b)
         if tree.arrival(b) is None:
             return None
         legs = tuple(Leg(self._bound.node[h.node], h.depart, h.arrive) for h in tree.path(b))
@@ -291,33 +295,61 @@ class Router:
         """Nanoseconds to every node reachable from `node`, waits included."""
         if node not in self._bound.vertex:
             return {}
-        tree = self._tree(node, now, ())
+        tree = self._tree(node, now)
         # Counted from the root, where the tree began: it may be up to a tick old.
         start = tree.arrival(self._bound.vertex[node])
         assert start is not None
         found = ((other, tree.arrival(v)) for other, v in self._bound.vertex.items())
         return {other: arrive - start for other, arrive in found if arrive is not None}
 
-    def _tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
-        tick = now - now % TREE_TICK_NS
-        if tick != self._tick:
-            self._tick = tick
-            self._trees.clear()
-        key = (self._bound.vertex.get(root, -1), dead)
-        tree = self._trees.get(key)
+    def _way(self, target: int, now: Instant, dead: DeadLinks) -> ArrivalTree:
+        """The way from here to a vertex, as it was for the first departure of this tick."""
+        start = self._tick_began(now, dead)
+        way = self._ways.get((target, dead))
+        if way is None:
+            way = self._ways[target, dead] = self._search(target, start, dead)
+            if len(self._ways) > WAYS_MAX:
+                self._ways.popitem(last=False)
+        return way
+
+    def _tree(self, root: NodeId, now: Instant) -> ArrivalTree:
+        """The ways from a node to all others, as they were at its first departure of this tick."""
+        start = self._tick_began(now, ()) if root == self._me else now
+        self._new_tick(now)
+        vertex = self._bound.vertex[root]
+        tree = self._trees.get(vertex)
         if tree is None:
-            tree = self._fresh_tree(root, now, dead)
-            self._trees[key] = tree
+            tree = earliest_arrival(self.plan, vertex, start, self._corrections)
+            self._trees[vertex] = tree
             if len(self._trees) > TREES_MAX:
                 self._trees.popitem(last=False)
         return tree
 
-    def _fresh_tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
-        overlay = self._corrections
+    def _tick_began(self, now: Instant, dead: DeadLinks) -> Instant:
+        """When the first departure of this tick was, for what the packet has met."""
+        self._new_tick(now)
+        start = self._began.setdefault(dead, now)
+        if len(self._began) > TREES_MAX:
+            self._began.popitem(last=False)
+        return start
+
+    def _new_tick(self, now: Instant) -> None:
+        tick = now - now % TREE_TICK_NS
+        if tick != self._tick:
+            self._tick = tick
+            self._forget_ways()
+
+    def _forget_ways(self) -> None:
+        self._trees.clear()
+        self._ways.clear()
+        self._began.clear()
+
+    def _search(self, target: int, start: Instant, dead: DeadLinks) -> ArrivalTree:
+        overlay, bound = self._corrections, self._bound
         if dead:
-            met = frozenset(_pairs(self._bound.vertex, list(dead)))
+            met = frozenset(_pairs(bound.vertex, list(dead)))
             overlay = Overlay(overlay.absent, overlay.dead | met, overlay.standing)
-        return earliest_arrival(self.plan, self._bound.vertex[root], now, overlay)
+        return arrival_at(self.plan, bound.vertex[self._me], start, overlay, target)
 
 
 def _pairs(

@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class ContactPlan:
     _by_site: tuple[tuple[Contact, ...], ...] = field(repr=False)
     _by_pair: dict[tuple[int, int], tuple[Contact, ...]] = field(repr=False)
     _changes: dict[int, tuple[Instant, ...]] = field(repr=False)
+    derived: dict[str, Any] = field(repr=False)
+    """What others have worked out from the plan and share as they share it, by their name."""
 
     @property
     def n_sites(self) -> int:
@@ -177,6 +179,7 @@ def assemble(
         _by_site=tuple(tuple(sorted(contacts, key=_begin_peer)) for contacts in by_site),
         _by_pair={pair: tuple(contacts) for pair, contacts in by_pair.items()},
         _changes={},
+        derived={},
     )
 
 
