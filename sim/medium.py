@@ -74,6 +74,9 @@ class Medium:
         self._sites: dict[int, int] = {}
         self._cables: dict[tuple[int, int], Path] = {}
         self._apart: frozenset[int] = frozenset()
+        self._out: frozenset[int] = frozenset()
+        self.bytes_carried = 0
+        """On all links, both ways, lost frames included."""
 
     def place(self, end: int, site: int) -> None:
         """This end lives at a site of the plan."""
@@ -87,9 +90,14 @@ class Medium:
         """From now on nothing passes between these ends and the others; none ends it."""
         self._apart = ends
 
+    def cut_off(self, ends: frozenset[int]) -> None:
+        """From now on nothing passes to or from any of these ends; none ends it."""
+        self._out = ends
+
     def joined(self, a: int, b: int) -> bool:
-        """Whether no partition stands between two ends."""
-        return (a in self._apart) == (b in self._apart)
+        """Whether no partition stands between two ends, and neither is cut off."""
+        out = self._out
+        return (a in self._apart) == (b in self._apart) and a not in out and b not in out
 
     def path(self, a: int, b: int, at: Instant) -> Path | None:
         """What a new link between two ends would run over at an instant."""
@@ -113,8 +121,9 @@ class Medium:
             return "outbox-full"
         if not path.open_at(depart):
             return "contact-ended"
+        self.bytes_carried += size + LENGTH_BYTES
         way.free_at = depart + round((size + LENGTH_BYTES) * 8 * SECOND / rate)
-        if self._apart and not self.joined(*link.ends):
+        if (self._apart or self._out) and not self.joined(*link.ends):
             return "cut"
         if self._loss and fraction(self._seed, "loss", link.id, side, way.frames) < self._loss:
             return "lost"

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from meshd.node import Node
+from meshd.router.routes import Router
 from meshd.seam import Effect, Note, PayloadArrived, PayloadLost, ReportJob
 from protocols.types import Duration, Instant, JobId, NodeId, PacketId
+
+STEPS_MAX = 100_000
 
 PONG = "~"
 """Ends the name of the packet that answers a ping (meshd/forwarding/echo.py)."""
@@ -21,8 +25,10 @@ class Sent:
     destination: NodeId
     port: str
     at: Instant
+    size_bytes: int = 0
     predicted: Instant | None = None
     """When the source's own router expected it there; None when it saw no way."""
+    predicted_path: tuple[NodeId, ...] = ()
     arrived_at: Instant | None = None
     hops: tuple[NodeId, ...] = ()
     lost: str = ""
@@ -33,6 +39,14 @@ class Sent:
     def latency_ns(self) -> Duration | None:
         return None if self.arrived_at is None else self.arrived_at - self.at
 
+    def foresee(self, router: Router, now: Instant) -> None:
+        """Note what the source's router expects of it, sent now; a ping is expected back."""
+        way = back = router.predict(self.source, self.destination, now)
+        if way is not None and self.port == "ping":
+            back = router.predict(self.destination, self.source, way.arrive)
+        if way is not None and back is not None:
+            self.predicted, self.predicted_path = back.arrive, way.path
+
 
 @dataclass(slots=True)
 class JobLog:
@@ -41,7 +55,10 @@ class JobLog:
     """That took the job; its book is the authority."""
     at: Instant
     shards: int
+    name: str = ""
     reports: Counter[str] = field(default_factory=Counter)
+    steps: list[tuple[Instant, ReportJob]] = field(default_factory=list)
+    """The first STEPS_MAX reports, with their instants."""
     ended_at: Instant | None = None
 
 
@@ -89,8 +106,17 @@ class Tally:
         if log is None:
             return
         log.reports[report.what] += 1
+        if len(log.steps) < STEPS_MAX:
+            log.steps.append((now, report))
         if report.what in ("completed", "failed", "cancelled"):
             log.ended_at = now
+
+    def died(self, node: Node) -> None:
+        """A node is killed, with what it has in custody."""
+        for custody in node.forwarder.view():
+            sent = self.sent.get(PacketId(custody.packet.id.removesuffix(PONG)))
+            if sent is not None:
+                sent.died = True
 
     # --- what became of it ----------------------------------------------------------------------
 

@@ -149,10 +149,7 @@ class World:
         host = self.hosts[name]
         if host.node is None:
             return
-        for custody in host.node.forwarder.view():
-            sent = self.tally.sent.get(PacketId(custody.packet.id.removesuffix("~")))
-            if sent is not None:
-                sent.died = True
+        self.tally.died(host.node)
         self.links.die(host)
         host.crash()
         if self.checkers:
@@ -160,10 +157,18 @@ class World:
 
     def partition(self, names: Iterable[str]) -> None:
         """Nothing passes between these nodes and the rest, until `heal`. No one is told."""
-        self.links.part(frozenset(self.hosts[name].index for name in names))
+        self.medium.part(frozenset(self.hosts[name].index for name in names))
+        self.links.notice_silence()
+
+    def cut_off(self, names: Iterable[str]) -> None:
+        """Nothing passes to or from each of these nodes (and no others) from now on."""
+        self.medium.cut_off(frozenset(self.hosts[name].index for name in names))
+        self.links.notice_silence()
 
     def heal(self) -> None:
-        self.links.part(frozenset())
+        """Every partition ends, and nobody is cut off any more."""
+        self.medium.part(frozenset())
+        self.medium.cut_off(frozenset())
 
     def connect(self, a: str, b: str, delay_ns: Duration = 5 * MILLISECOND) -> None:
         """Lay a cable between two nodes, and have the first keep a standing link to the second."""
@@ -183,7 +188,7 @@ class World:
         host, to = self.hosts[source], self.hosts[destination]
         packet = self._ids[source].next(self.now)
         offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns)
-        self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now)
+        self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now, len(payload))
         self.schedule(self.now, self._offer, (host, offer))
         return packet
 
@@ -197,7 +202,7 @@ class World:
         for data in blobs:
             self._ask(host, BlobStored(host.blobs.put(data), len(data)))
         job = JobId(f"job-{len(self.tally.jobs) + 1}")
-        self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards))
+        self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards), spec.name)
         self._ask(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
         return job
 
@@ -225,7 +230,7 @@ class World:
 
     def packets(self) -> dict[str, int]:
         """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
-        return conserved(self.tally, self.hosts.values())
+        return conserved(self.tally, (host.node for host in self.hosts.values() if host.node))
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -301,13 +306,7 @@ class World:
             self.tally.sent[offer.packet].lost = "source-down"
             return
         if self.physics.predict:
-            router = host.node.router
-            if offer.port == "ping":
-                both = router.round_trip(offer.destination, self.now)
-                way = both[1] if both else None
-            else:
-                way = router.predict(host.id, offer.destination, self.now)
-            self.tally.sent[offer.packet].predicted = way.arrive if way else None
+            self.tally.sent[offer.packet].foresee(host.node.router, self.now)
         self.deliver(host, offer)
 
     def _arm(self, host: Host, deadline: Instant | None) -> None:

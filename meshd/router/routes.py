@@ -129,9 +129,12 @@ class Router:
     def _meet(self, member: Member) -> bool:
         """Take a node's word for who it is; whether that is news."""
         known = self.members.get(member.node)
-        if member.node in self._members or not _agrees(self._roster, member):
+        same = known is not None and known.presence == member.presence
+        # Asked before it is learnt: who said last that a site is theirs has it.
+        same = same and self._holds(member.node, member.presence.site)
+        if not same or member.node in self._members or not _agrees(self._roster, member):
             self._members[member.node] = member
-        return known is None or known.presence != member.presence
+        return not same
 
     def next_deadline(self) -> Instant | None:
         return min(self._down.values(), default=None)
@@ -219,6 +222,11 @@ class Router:
             if standing and node in vertex
         }
 
+    def _holds(self, node: NodeId, site: str) -> bool:
+        """Whether no other node has its site."""
+        index = self.plan.site_of(site) if self.plan else None
+        return index is None or self._bound.node.get(index) == node
+
     # --- what others ask ------------------------------------------------------------------------
 
     def site(self, node: NodeId) -> int | None:
@@ -295,7 +303,20 @@ class Router:
         """Nanoseconds to every node reachable from `node`, waits included."""
         if node not in self._bound.vertex:
             return {}
-        tree = self._tree(node, now)
+        return self._delays(node, self._tree(node, now))
+
+    def delays_at(self, node: NodeId, at: Instant) -> dict[NodeId, Duration]:
+        """`delays_from` for those who ask between events: it leaves no tree behind.
+
+        A tree kept here would serve the events that follow, and a replay of these, which knows of
+        no question, would count from another instant.
+        """
+        vertex = self._bound.vertex.get(node)
+        if vertex is None:
+            return {}
+        return self._delays(node, earliest_arrival(self.plan, vertex, at, self._corrections))
+
+    def _delays(self, node: NodeId, tree: ArrivalTree) -> dict[NodeId, Duration]:
         # Counted from the root, where the tree began: it may be up to a tick old.
         start = tree.arrival(self._bound.vertex[node])
         assert start is not None

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 
 import trio
 
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
+from meshd.recording import Header, Journal
 from meshd.scheduler.holder import WorkPolicy
 from meshd.seam import (
     Event,
@@ -27,7 +29,7 @@ from meshd.seam import (
 from meshd.topology.plan import ContactPlan
 from protocols.record import Presence
 from protocols.types import SECOND, Instant, LinkId, NodeId
-from sim.chance import make_verifier, node_id, signer, stream
+from sim.chance import make_verifier, node_id, number, signer
 from sim.driver import output_of
 from sim.links import DIAL_TIMEOUT_NS
 from sim.medium import Link, Medium, Ride
@@ -109,12 +111,16 @@ class Place:
         self.index = len(mesh.places)
         me = node_id(mesh.seed, name)
         config = NodeConfig(me, name, name, WorkPolicy(slots))
-        rng = stream(mesh.seed, name, "node", 0)
-        self.node = Node(config, rng, signer(me), make_verifier())
+        seed = number(mesh.seed, name, "node", 0)
+        self.journal = Journal(
+            Header("0", "0", config, seed, mesh.plan.start, mesh.plan.start, 1.0)
+        )
+        sign = self.journal.signing(signer(me))
+        self.node = Node(config, Random(seed), sign, make_verifier())
         self.blobs = MemoryBlobs()
         self.ends: dict[LinkId, Link] = {}
         ports = Ports(mesh.time, self, MemoryStore(), self.blobs, self)
-        self.driver = Driver(self.node, ports)
+        self.driver = Driver(self.node, ports, self.journal)
 
     @property
     def id(self) -> NodeId:

@@ -1,0 +1,47 @@
+"""meshsim: put a question to a simulated sky. One module a command; no other part of `sim`
+reads a clock.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from sim.cli import replay, run, scenarios
+from sim.cli.talk import EXIT_INTERRUPTED
+
+app = typer.Typer(
+    help="Experiments on a simulated mesh of satellites.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (run.run, replay.replay, scenarios.list_, scenarios.metrics):
+    app.command(command.__name__.rstrip("_"))(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"meshsim {version('meshd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

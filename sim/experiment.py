@@ -1,0 +1,57 @@
+"""Experiment: one scenario under one driver and one seed, from its file to its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from sim import heap
+from sim.mesh import Mesh
+from sim.metrics import check_expectations
+from sim.outcome import Outcome
+from sim.play import Player, Tell
+from sim.scenario.errors import ScenarioError
+from sim.scenario.reading import Document, find, read
+from sim.scenario.setting import setting_of
+from sim.script import document_of, load, perform
+
+DriverName: TypeAlias = Literal["heap", "full", "real"]
+
+
+def open_document(word: str) -> Document:
+    """A scenario by path (.toml or .py) or bundled name. Raises ScenarioError, with the line."""
+    path = find(word)
+    return document_of(path) if path.suffix == ".py" else read(path)
+
+
+def run_experiment(
+    document: Document, driver: DriverName, seed: int, tell: Tell = lambda now: None
+) -> Outcome:
+    """Run it. Raises ScenarioError for what cannot be run, `Violation` for a broken invariant."""
+    scenario = document.scenario
+    try:
+        check_expectations(scenario)
+        setting = setting_of(scenario, document.folder)
+        script = load(document.folder / Path(scenario.script)) if scenario.script else None
+
+        async def body(mesh: Mesh) -> Outcome:
+            player = Player(scenario, setting, mesh, tell)
+            if script is not None:
+                await perform(script, player)
+            return await player.finish()
+
+        return _carrier(driver)(scenario, setting, seed, body)
+    except ScenarioError as error:
+        raise document.located(error) from None
+
+
+def _carrier(driver: DriverName) -> Callable[..., Outcome]:
+    """Who runs a body over a mesh. Those with libp2p are imported when asked for."""
+    if driver == "heap":
+        return heap.carry
+    if driver == "full":
+        from sim import full
+
+        return full.carry
+    raise ScenarioError(f"no driver is called {driver!r}; known are full, heap, real")
