@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import protocols
-from meshd.gossip.gossip import SEQUENCE_ROW, Key
+from meshd.gossip.gossip import SEQUENCE_ROW
+from meshd.router.roster import Key
 from meshd.seam import Effect, Event, SendFrame
 from protocols import LinkMessage
 from protocols import gossip as wire
