@@ -74,7 +74,10 @@ class Custody(Law):
 
     def killed(self, host: Host) -> None:
         for packet, _ in self._held.pop(host.index, {}):
+            # The node before it may hold it still, and let go when an Accepted arrives that was
+            # under way: so it may be lost, however many hold it now.
             self._custodians[packet] -= 1
-            if self._custodians[packet] <= 0:
-                self._settled.add(packet)
-                self.saw["a packet went down with the node that held it"] += 1
+            self._settled.add(packet)
+            self.saw["a packet went down with the node that held it"] += (
+                self._custodians[packet] <= 0
+            )
