@@ -33,6 +33,7 @@ from sim.scenario.names import select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.tally import JobLog, Sent
+from sim.traffic import Traffic, busiest_links
 from sim.world import Physics, World
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class HeapMesh:
         self.world = make_world(scenario, setting, seed)
         self._setting = setting
         self._samples: list[Sample] = []
+        self._traffic = Traffic(scenario.start)
         self._out: set[str] = set()
         self._table: dict[type, Callable[[Any], str | None]] = {
             Send: self._send,
@@ -79,6 +81,7 @@ class HeapMesh:
     async def sample(self) -> None:
         nodes = {host.name: host.node for host in self.world.hosts.values() if host.node}
         self._samples += observe(nodes, self.world.plan, self.now)
+        self._samples += self._traffic.sample(self.world.links.ever, self.now)
 
     async def holder(self) -> str:
         views = map(self.world.job, self.world.tally.jobs)
@@ -95,7 +98,7 @@ class HeapMesh:
             nodes=self.names,
             packets=tuple(self._packet(sent) for sent in tally.sent.values()),
             jobs=tuple(self._job(log) for log in tally.jobs.values()),
-            samples=tuple(self._samples),
+            samples=(*self._samples, *busiest_links(world.links.ever, self._name, world.now)),
             counters={
                 "events": world.events,
                 "trace_items": world.trace.count,
@@ -139,6 +142,9 @@ class HeapMesh:
 
     def _named(self, nodes: Iterable[NodeId]) -> tuple[str, ...]:
         return tuple(map(self.world.name_of, nodes))
+
+    def _name(self, index: int) -> str:
+        return self.names[index]
 
     def _packet(self, sent: Sent) -> PacketFate:
         return PacketFate(

@@ -26,7 +26,8 @@ class Links:
         self._world = world
         self._medium = medium
         self._hosts: list[Host] = []
-        self._count = 0
+        self.ever: list[Link] = []
+        """All that were ever up, in the order they came."""
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -54,8 +55,8 @@ class Links:
         if other.node is None or not path.open_at(world.now) or not joined:
             self._fail(host, effect, max(timeout, world.now))
             return
-        self._count += 1
-        link = Link(LinkId(self._count), (host.index, other.index), path)
+        link = Link(LinkId(len(self.ever) + 1), (host.index, other.index), path)
+        self.ever.append(link)
         host.links[link.id] = other.links[link.id] = link
         if path.finish is not None:
             for end in (host, other):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli import run, scenarios
+from sim.cli import plot, run, scenarios
 from sim.cli.talk import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (run.run, scenarios.list_, scenarios.metrics):
+for command in (run.run, plot.plot, scenarios.list_, scenarios.metrics):
     app.command(command.__name__.rstrip("_"))(command)
 
 

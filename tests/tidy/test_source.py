@@ -17,7 +17,7 @@ PURE = (
     *("meshd/blobs", "meshd/router", "meshd/topology", "meshd/ephemeris", "meshd/ports.py"),
     *("meshd/seam.py", "sim/world.py", "sim/medium.py", "sim/trace.py", "sim/checkers.py"),
     *("sim/heap.py", "sim/jobs.py", "sim/mesh.py", "sim/metrics.py", "sim/observe.py"),
-    *("sim/outcome.py", "sim/play.py", "sim/scenario"),
+    *("sim/outcome.py", "sim/play.py", "sim/scenario", "sim/traffic.py"),
 )
 TOP_LEVEL = {
     *(".ci", ".gitignore", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "Makefile", "README.md"),

@@ -1,0 +1,55 @@
+"""`meshsim plot`: the report of a run, or of a sweep, made anew; or one figure as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protocols.errors import InputError, MeshError
+from sim.cli.talk import EXIT_USAGE, fail
+from sim.results.folder import REPORT, read
+
+SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def plot(
+    folder: Annotated[Path, typer.Argument(help="What `meshsim run` or `meshsim sweep` left.")],
+    figure: Annotated[
+        str, typer.Option(help="One figure alone: latency, map... Unknown names show all.")
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to: .html for the report; .svg, .png or .pdf for a figure."),
+    ] = None,
+) -> None:
+    """Draw a run again from its folder. Exit 0: drawn; 2: nothing to draw it from.
+
+    Example: meshsim plot runs/quickstart-heap-1 --figure latency --out latency.png
+    """
+    try:
+        typer.echo(_draw(folder, figure, out))
+    except MeshError as error:
+        fail(f"{error.code}: {error.message}", EXIT_USAGE)
+    except OSError as error:
+        fail(f"cannot write {error.filename}: {error.strerror}", EXIT_USAGE)
+
+
+def _draw(folder: Path, name: str, out: Path | None) -> Path:
+    """Where it was drawn to. Imports matplotlib, which takes a second."""
+    from sim.results.drawing import save
+    from sim.results.plots import plot_named, plots_of
+    from sim.results.report import write_report
+
+    kept = read(folder)
+    if not name:
+        path = out or folder / REPORT
+        write_report(path, kept)
+        return path
+    path = out or Path(f"{name}.svg")
+    if path.suffix not in SUFFIXES:
+        raise InputError("bad-suffix", f"{path}: a figure is one of {', '.join(SUFFIXES)}")
+    found = plot_named(plots_of(kept.outcome, kept.chart), name)
+    save(found.paint, path, found.size)
+    return path
