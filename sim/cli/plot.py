@@ -7,17 +7,16 @@ from typing import Annotated
 
 import typer
 
-from protocols.errors import InputError, MeshError
+from protocols.errors import MeshError
 from sim.cli.talk import EXIT_USAGE, fail
 from sim.results.folder import REPORT, read
-
-SUFFIXES = (".svg", ".png", ".pdf")
+from sim.results.sweep import PLAN
 
 
 def plot(
     folder: Annotated[Path, typer.Argument(help="What `meshsim run` or `meshsim sweep` left.")],
     figure: Annotated[
-        str, typer.Option(help="One figure alone: latency, map... Unknown names show all.")
+        str, typer.Option(help="One figure alone: latency, map...; of a sweep, a metric.")
     ] = "",
     out: Annotated[
         Path | None,
@@ -42,14 +41,24 @@ def _draw(folder: Path, name: str, out: Path | None) -> Path:
     from sim.results.plots import plot_named, plots_of
     from sim.results.report import write_report
 
+    if (folder / PLAN).is_file():
+        return _draw_sweep(folder, name, out)
     kept = read(folder)
     if not name:
         path = out or folder / REPORT
         write_report(path, kept)
         return path
-    path = out or Path(f"{name}.svg")
-    if path.suffix not in SUFFIXES:
-        raise InputError("bad-suffix", f"{path}: a figure is one of {', '.join(SUFFIXES)}")
-    found = plot_named(plots_of(kept.outcome, kept.chart), name)
-    save(found.paint, path, found.size)
+    return save(plot_named(plots_of(kept.outcome, kept.chart), name), out)
+
+
+def _draw_sweep(folder: Path, name: str, out: Path | None) -> Path:
+    from sim.results.drawing import save
+    from sim.results.plots import plot_named
+    from sim.results.sweep_report import read_swept, sweep_plots, write_sweep_report
+
+    swept = read_swept(folder)
+    if name:
+        return save(plot_named(sweep_plots(swept), name), out)
+    path = out or folder / REPORT
+    write_sweep_report(path, swept)
     return path

@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 
+from protocols.errors import InputError
 from protocols.types import HOUR, MINUTE, SECOND, Duration, Instant
 
 Axes: TypeAlias = Any
@@ -78,14 +79,6 @@ class Plot(NamedTuple):
     wide: bool = False
 
 
-def figure_of(paint: Paint, size: Size = Size()) -> Figure:  # noqa: B008
-    """A figure with one set of axes, painted. Style is that of every report."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        paint(figure.add_subplot())
-        return figure
-
-
 def svg_of(paint: Paint, name: str, size: Size = Size()) -> str:  # noqa: B008
     """An <svg> for a page: no ids but its own, colours by the page's variables, text as text."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
@@ -106,11 +99,19 @@ def svg_of(paint: Paint, name: str, size: Size = Size()) -> str:  # noqa: B008
     return text
 
 
-def save(paint: Paint, path: Path, size: Size = Size()) -> None:  # noqa: B008
-    """One figure as a file of its own: .svg, .png or .pdf by its name."""
-    figure = figure_of(paint, size)
-    with mpl.rc_context(_STYLE):
+SUFFIXES = (".svg", ".png", ".pdf")
+
+
+def save(plot: Plot, path: Path | None) -> Path:
+    """One figure as a file of its own, by its suffix. Raises InputError "bad-suffix"."""
+    path = path or Path(f"{plot.name}.svg")
+    if path.suffix not in SUFFIXES:
+        raise InputError("bad-suffix", f"{path}: a figure is one of {', '.join(SUFFIXES)}")
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": plot.name}):
+        figure = Figure(figsize=plot.size, layout="constrained")
+        plot.paint(figure.add_subplot())
         figure.savefig(path, dpi=PIXELS_PER_INCH)
+    return path
 
 
 class Clock(NamedTuple):

@@ -28,6 +28,8 @@ from sim.scenario.schema import Scenario
 FORMAT = 1
 RECORD, OUTCOME, CHART, REPORT = "result.json", "outcome.msgpack.gz", "map.json", "report.html"
 RUNS = Path("runs")
+AS_WRITTEN = "as-written"
+"""The slug of no change at all, where one is needed."""
 
 
 class Record(Result, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ def slug_of(changes: tuple[Change, ...]) -> str:
 def default_folder(scenario: str, changes: tuple[Change, ...], driver: str, seed: int) -> Path:
     """`runs/quickstart-heap-1`, with what was set otherwise at the end."""
     changed = f"-{slug_of(changes)}" if changes else ""
-    return RUNS / f"{_word(scenario)}-{driver}-{seed}{changed}"
+    return RUNS / f"{word_of(scenario)}-{driver}-{seed}{changed}"
 
 
 def check_free(path: Path, scenario: str, driver: str, seed: int) -> None:
@@ -210,5 +212,6 @@ def _keep_texts(fresh: Path, document: Document) -> None:
         shutil.copyfile(script, fresh / script.name)
 
 
-def _word(name: str) -> str:
+def word_of(name: str) -> str:
+    """A scenario's name as a part of a folder's name."""
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name).strip(".") or "run"

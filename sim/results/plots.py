@@ -28,9 +28,9 @@ def plots_of(outcome: Outcome, chart: Chart) -> list[Plot]:
 
 
 def plot_named(plots: list[Plot], name: str) -> Plot:
-    """The plot of this name. Raises NotFound "no-plot" with the nearest."""
+    """The plot of this name. Raises NotFound "no-figure" with the nearest."""
     for plot in plots:
         if plot.name == name:
             return plot
     hint = nearest(name, [plot.name for plot in plots])
-    raise NotFound("no-plot", f"this run has no plot {name!r}{hint}")
+    raise NotFound("no-figure", f"there is no figure {name!r} here{hint}")

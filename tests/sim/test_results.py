@@ -345,4 +345,4 @@ def test_plot_draws_the_report_again_and_one_figure_alone(folder: Path, tmp_path
         assert out.read_bytes().startswith(begins)
     said = cli.invoke(app, ["plot", str(folder), "--figure", "latncy"])
     assert said.exit_code == 2
-    assert "no-plot: this run has no plot 'latncy'; did you mean latency?" in said.stderr
+    assert "no-figure: there is no figure 'latncy' here; did you mean latency?" in said.stderr
