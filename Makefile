@@ -52,8 +52,8 @@ check: setup ## Format, lint, types, import law, and the tests of the source its
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest tests/tidy
 
-bench: setup ## Measure routes, codecs and signatures beside other libraries
-	$(BIN)/python -m tests.bench
+bench: setup ## Measure routes, codecs and the simulator (ARGS=kernel for that alone)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 sim: setup ## One simulated experiment: make sim SEED=7
 	$(BIN)/meshsim run quickstart --seed $(SEED)

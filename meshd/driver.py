@@ -14,6 +14,7 @@ import trio
 from meshd.blobs.fetch import BLOB_PORT, piece_of, written
 from meshd.node import Node
 from meshd.ports import BlobPort, ClockPort, ExecutorPort, LinkPort, StorePort
+from meshd.recording import Journal
 from meshd.seam import (
     CloseLink,
     Effect,
@@ -70,12 +71,13 @@ class Driver:
     """Feeds events to a node one at a time and performs what it asks, in order.
 
     `post` may be called by anything that runs on the same trio loop. Effects behind a `Persist`
-    wait for its commit, while other events go on.
+    wait for its commit, while other events go on. A `journal` writes down what happens.
     """
 
-    def __init__(self, node: Node, ports: Ports) -> None:
+    def __init__(self, node: Node, ports: Ports, journal: Journal | None = None) -> None:
         self.node = node
         self.ports = ports
+        self.journal = journal
         self.handled = 0
         """Events handled since the start."""
         self.frames_lost = 0
@@ -160,7 +162,13 @@ class Driver:
 
     def _take(self, event: Event) -> None:
         self.handled += 1
-        self._perform(self.node.handle(event, self.ports.clock.now()))
+        now = self.ports.clock.now()
+        if self.journal is not None:
+            self.journal.begin(event, now)
+        effects = self.node.handle(event, now)
+        if self.journal is not None:
+            self.journal.end(effects)
+        self._perform(effects)
 
     # --- effects --------------------------------------------------------------------------------
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from random import Random
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from meshd.adapters.address import node_id_of
 from protocols.record import Signer, Verifier
 from protocols.types import NodeId
-
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_ID_HEAD = "12D3Sim"
-_ID_LETTERS = 52
-"""As long as the peer id of an Ed25519 key."""
 
 
 def number(seed: int, *key: str | int) -> int:
@@ -30,14 +28,15 @@ def stream(seed: int, *key: str | int) -> Random:
     return Random(number(seed, *key))
 
 
+def secret(seed: int, name: str) -> bytes:
+    """The 32 secret bytes of a node's Ed25519 key."""
+    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32).digest()
+
+
 def node_id(seed: int, name: str) -> NodeId:
-    """A name that looks and sorts like a peer id. No key is behind it: simulated ones are cheap."""
-    value = int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode()).digest(), "big")
-    letters = []
-    for _ in range(_ID_LETTERS - len(_ID_HEAD)):
-        value, digit = divmod(value, 58)
-        letters.append(_BASE58[digit])
-    return NodeId(_ID_HEAD + "".join(letters))
+    """The peer id of that key, under every driver: who dials, and how ties end, hangs on it."""
+    key = Ed25519PrivateKey.from_private_bytes(secret(seed, name))
+    return node_id_of(key.public_key().public_bytes_raw())
 
 
 def signer(author: NodeId) -> Signer:

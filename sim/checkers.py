@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from meshd.node import Node
 from meshd.scheduler.states import Phase, Status
 from meshd.seam import (
     BlobRejected,
@@ -129,15 +130,14 @@ class Checkers:
             require(done, "a completed job has every result", name)
 
 
-def conserved(tally: Tally, hosts: Iterable[Host]) -> dict[str, int]:
+def conserved(tally: Tally, alive: Iterable[Node]) -> dict[str, int]:
     """Packets sent = delivered + lost with a code + still held; raises Violation when some vanish.
 
     What was in custody of a node when it was killed, and nowhere else, is lost as "node-killed".
     """
     held: set[PacketId] = set()
-    for host in hosts:
-        if host.node is not None:
-            held.update(custody.packet.id for custody in host.node.forwarder.view())
+    for node in alive:
+        held.update(custody.packet.id for custody in node.forwarder.view())
     counts = {"sent": len(tally.sent), "delivered": len(tally.delivered()), "lost": 0, "held": 0}
     for sent in tally.missing():
         if {sent.packet, f"{sent.packet}~", f"{sent.packet}!", f"{sent.packet}~!"} & held:

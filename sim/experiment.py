@@ -62,4 +62,8 @@ def _carrier(driver: DriverName) -> Callable[..., Outcome]:
     """Who runs a body over a mesh. Those with libp2p are imported when asked for."""
     if driver == "heap":
         return heap.carry
+    if driver == "full":
+        from sim import full
+
+        return full.carry
     raise ScenarioError(f"no driver is called {driver!r}; known are full, heap, real")

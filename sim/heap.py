@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from meshd.ephemeris import parse_duration
 from meshd.scheduler.holder import WorkPolicy
 from protocols.cid import cid_of
 from protocols.errors import InputError
-from protocols.types import Instant, NodeId
-from sim.jobs import as_booked, busiest, files_of, modelled_job
+from protocols.types import Instant
+from sim.fates import job_fate, packet_fate
+from sim.jobs import busiest, files_of, modelled_job
 from sim.mesh import Mesh
 from sim.observe import observe
-from sim.outcome import JobFate, JobStep, Outcome, PacketFate, Sample
+from sim.outcome import Outcome, Sample
 from sim.scenario.actions import (
     Action,
     Heal,
@@ -32,7 +33,6 @@ from sim.scenario.errors import ScenarioError
 from sim.scenario.names import select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
-from sim.tally import JobLog, Sent
 from sim.traffic import Traffic, busiest_links
 from sim.world import Physics, World
 
@@ -96,8 +96,10 @@ class HeapMesh:
             start=self.start,
             finish=world.now,
             nodes=self.names,
-            packets=tuple(self._packet(sent) for sent in tally.sent.values()),
-            jobs=tuple(self._job(log) for log in tally.jobs.values()),
+            packets=tuple(packet_fate(sent, world.name_of) for sent in tally.sent.values()),
+            jobs=tuple(
+                job_fate(log, world.job(log.job), world.name_of) for log in tally.jobs.values()
+            ),
             samples=(*self._samples, *busiest_links(world.links.ever, self._name, world.now)),
             counters={
                 "events": world.events,
@@ -138,37 +140,8 @@ class HeapMesh:
         self._out = names
         self.world.cut_off(sorted(names))
 
-    # --- what became of it ----------------------------------------------------------------------
-
-    def _named(self, nodes: Iterable[NodeId]) -> tuple[str, ...]:
-        return tuple(map(self.world.name_of, nodes))
-
     def _name(self, index: int) -> str:
         return self.names[index]
-
-    def _packet(self, sent: Sent) -> PacketFate:
-        return PacketFate(
-            packet=sent.packet,
-            source=self.world.name_of(sent.source),
-            destination=self.world.name_of(sent.destination),
-            port=sent.port,
-            size_bytes=sent.size_bytes,
-            sent_at=sent.at,
-            predicted_at=sent.predicted,
-            predicted_path=self._named(sent.predicted_path),
-            arrived_at=sent.arrived_at,
-            path=self._named(sent.hops),
-            lost=sent.lost,
-        )
-
-    def _job(self, log: JobLog) -> JobFate:
-        view, name_of = self.world.job(log.job), self.world.name_of
-        steps = tuple(
-            JobStep(at, r.what, r.shard, name_of(r.node) if r.node else "", r.code)
-            for at, r in log.steps
-        )
-        began = JobFate(log.job, log.name, name_of(log.node), log.at, "unknown", steps=steps)
-        return began if view is None else as_booked(began, view, name_of)
 
 
 def carry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshd.seam import CloseLink, FrameReceived, LinkDown, LinkFailed, LinkUp, OpenLink, SendFrame
@@ -15,8 +16,25 @@ if TYPE_CHECKING:
 DIAL_TIMEOUT_NS = 10 * SECOND
 """As in meshd/adapters: within the 15 s that a node waits for an answer."""
 
+ACCEPTED_LIGHTS = 15
+"""Light times until the dialled end has a link; the dialler has it one later. Of the 16, two are
+TCP, ten Noise and yamux with what agrees on them, four the stream and its protocol: what libp2p
+takes under the full driver (tests/parity)."""
+
 SILENCE_NS = 5 * SECOND
 """How long an end takes to notice that nothing passes any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """One attempt at a link, by this life of a host."""
+
+    host: Host
+    life: int
+    other: Host
+    path: Path
+    effect: OpenLink
+    timeout: Instant
 
 
 class Links:
@@ -32,7 +50,7 @@ class Links:
     # --- opening --------------------------------------------------------------------------------
 
     def open(self, host: Host, effect: OpenLink) -> None:
-        """Three light times there, back and there: then both ends are up."""
+        """Both ends are up after ACCEPTED_LIGHTS, the dialler's one later; or none is."""
         world = self._world
         other, now = world.host_of(effect.node), world.now
         path = None if other is None else self._medium.path(host.index, other.index, now)
@@ -40,30 +58,42 @@ class Links:
         if other is None or path is None:
             self._fail(host, effect, timeout)
             return
-        done = now
-        for _ in range(3):
-            done += path.light(done)
-        world.schedule(done, self._opened, (host, host.life, other, path, effect, timeout))
+        accepted = now + ACCEPTED_LIGHTS * path.light(now)
+        dial = Dial(host, host.life, other, path, effect, timeout)
+        world.schedule(accepted, self._accepted, (dial,))
 
-    def _opened(
-        self, host: Host, life: int, other: Host, path: Path, effect: OpenLink, timeout: Instant
-    ) -> None:
-        world = self._world
-        if host.life != life:
+    def _accepted(self, dial: Dial) -> None:
+        """The other end takes the link; its last word is under way to the dialler."""
+        world, host, other, path = self._world, dial.host, dial.other, dial.path
+        if host.life != dial.life:
             return
-        joined = self._medium.joined(host.index, other.index)
-        if other.node is None or not path.open_at(world.now) or not joined:
-            self._fail(host, effect, max(timeout, world.now))
+        if other.node is None or not self._passes(dial):
+            self._fail(host, dial.effect, max(dial.timeout, world.now))
             return
         link = Link(LinkId(len(self.ever) + 1), (host.index, other.index), path)
         self.ever.append(link)
-        host.links[link.id] = other.links[link.id] = link
+        other.links[link.id] = link
         if path.finish is not None:
-            for end in (host, other):
-                self._down_at(end, link, "contact-ended", path.finish + SILENCE_NS)
+            self._down_at(other, link, "contact-ended", path.finish + SILENCE_NS)
+        world.schedule(world.now + path.light(world.now), self._answered, (dial, link))
+        world.deliver(other, LinkUp(link.id, host.id, False, host.address))
+
+    def _answered(self, dial: Dial, link: Link) -> None:
+        world, host, other = self._world, dial.host, dial.other
+        if host.life != dial.life:
+            self._down_at(other, link, "peer-closed", world.now + link.path.light(world.now))
+            return
+        if not self._passes(dial):
+            self._fail(host, dial.effect, max(dial.timeout, world.now))
+            return
+        host.links[link.id] = link
+        if link.path.finish is not None:
+            self._down_at(host, link, "contact-ended", link.path.finish + SILENCE_NS)
         world.deliver(host, LinkUp(link.id, other.id, True, other.address))
-        if other.node is not None and link.id in other.links:
-            world.deliver(other, LinkUp(link.id, host.id, False, host.address))
+
+    def _passes(self, dial: Dial) -> bool:
+        joined = self._medium.joined(dial.host.index, dial.other.index)
+        return joined and dial.path.open_at(self._world.now)
 
     def _fail(self, host: Host, effect: OpenLink, at: Instant) -> None:
         self._world.post(host, LinkFailed(effect.node, "dial-timeout", "no answer"), at)

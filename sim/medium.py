@@ -83,6 +83,8 @@ class Medium:
         self._cables: dict[tuple[int, int], Path] = {}
         self._apart: frozenset[int] = frozenset()
         self._out: frozenset[int] = frozenset()
+        self.bytes_carried = 0
+        """On all links, both ways, lost frames included."""
 
     def place(self, end: int, site: int) -> None:
         """This end lives at a site of the plan."""
@@ -127,6 +129,7 @@ class Medium:
             return "outbox-full"
         if not path.open_at(depart):
             return "contact-ended"
+        self.bytes_carried += size + LENGTH_BYTES
         way.free_at = depart + round((size + LENGTH_BYTES) * 8 * SECOND / rate)
         way.taken_bytes += size + LENGTH_BYTES
         if (self._apart or self._out) and not self.joined(*link.ends):

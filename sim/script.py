@@ -124,12 +124,13 @@ class ScriptMesh:
 
 
 async def perform(script: Callable[..., Any], player: Player) -> None:
-    """Run an experiment. A plain function gets the `World`, and so needs the heap driver."""
+    """Run an experiment. A plain function gets the `World`, and so needs the heap driver; what it
+    returns, if anything, are its measures."""
     if inspect.iscoroutinefunction(script):
         coroutine: Awaitable[None] = script(ScriptMesh(player))
         await coroutine
     elif isinstance(player.mesh, HeapMesh):
-        script(player.mesh.world)
+        player.measured.update(script(player.mesh.world) or {})
     else:
         raise ScenarioError("a plain `def experiment(world)` needs the heap driver")
 

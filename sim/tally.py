@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from meshd.node import Node
+from meshd.router.routes import Router
 from meshd.seam import Effect, Note, PayloadArrived, PayloadLost, ReportJob
 from protocols.types import Duration, Instant, JobId, NodeId, PacketId
 
@@ -36,6 +38,14 @@ class Sent:
     @property
     def latency_ns(self) -> Duration | None:
         return None if self.arrived_at is None else self.arrived_at - self.at
+
+    def foresee(self, router: Router, now: Instant) -> None:
+        """Note what the source's router expects of it, sent now; a ping is expected back."""
+        way = back = router.predict(self.source, self.destination, now)
+        if way is not None and self.port == "ping":
+            back = router.predict(self.destination, self.source, way.arrive)
+        if way is not None and back is not None:
+            self.predicted, self.predicted_path = back.arrive, way.path
 
 
 @dataclass(slots=True)
@@ -100,6 +110,13 @@ class Tally:
             log.steps.append((now, report))
         if report.what in ("completed", "failed", "cancelled"):
             log.ended_at = now
+
+    def died(self, node: Node) -> None:
+        """A node is killed, with what it has in custody."""
+        for custody in node.forwarder.view():
+            sent = self.sent.get(PacketId(custody.packet.id.removesuffix(PONG)))
+            if sent is not None:
+                sent.died = True
 
     # --- what became of it ----------------------------------------------------------------------
 

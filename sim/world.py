@@ -1,11 +1,10 @@
-"""World: an event heap that runs the very nodes of the daemon, under a sky and a seed."""
+"""World: a queue of events that runs the very nodes of the daemon, under a sky and a seed."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -33,12 +32,11 @@ from sim.driver import Performer
 from sim.host import Host
 from sim.links import Links
 from sim.medium import Medium
+from sim.queue import Action, CalendarQueue, Queue
 from sim.tally import JobLog, Sent, Tally
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
-
-Action: TypeAlias = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,8 @@ class Physics:
 class World:
     """Hosts, links and one clock. `add` and `start` nodes, then `run_for` a while.
 
-    Everything follows from the seed, the plan and the calls made; `trace.hash` proves it.
+    Everything follows from the seed, the plan and the calls made, whichever queue carries it (the
+    calendar unless given); `trace.hash` proves it.
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class World:
         plan: ContactPlan | None = None,
         start: Instant | None = None,
         physics: Physics | None = None,
+        queue: Queue | None = None,
     ) -> None:
         self.seed = seed
         self.plan = plan
@@ -82,8 +82,7 @@ class World:
         self.events = 0
         self._by_id: dict[NodeId, Host] = {}
         self._ids: dict[str, PacketIds] = {}
-        self._heap: list[tuple[Instant, int, Action, tuple[Any, ...]]] = []
-        self._sequence = 0
+        self.queue: Queue = CalendarQueue() if queue is None else queue
         self._verifier = make_verifier()
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
@@ -145,10 +144,7 @@ class World:
         host = self.hosts[name]
         if host.node is None:
             return
-        for custody in host.node.forwarder.view():
-            sent = self.tally.sent.get(PacketId(custody.packet.id.removesuffix("~")))
-            if sent is not None:
-                sent.died = True
+        self.tally.died(host.node)
         self.links.die(host)
         host.crash()
         if self.checkers:
@@ -219,9 +215,8 @@ class World:
 
     def run_until(self, instant: Instant) -> None:
         """Let everything happen up to an instant, and what happens at it too."""
-        heap = self._heap
-        while heap and heap[0][0] <= instant:
-            self.now, _, action, arguments = heapq.heappop(heap)
+        for at, _, action, arguments in self.queue.due(instant):
+            self.now = at
             action(*arguments)
         self.now = max(self.now, instant)
 
@@ -230,15 +225,14 @@ class World:
 
     def packets(self) -> dict[str, int]:
         """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
-        return conserved(self.tally, self.hosts.values())
+        return conserved(self.tally, (host.node for host in self.hosts.values() if host.node))
 
     # --- inside ---------------------------------------------------------------------------------
 
     def schedule(self, at: Instant, action: Action, arguments: tuple[Any, ...]) -> None:
-        """One entry on the heap. What falls on one instant happens in the order of scheduling."""
+        """One entry of the queue. What falls on one instant happens in the order of scheduling."""
         assert at >= self.now, f"{at} is past"
-        self._sequence += 1
-        heapq.heappush(self._heap, (at, self._sequence, action, arguments))
+        self.queue.push(at, action, arguments)
 
     def post(self, host: Host, event: Event, at: Instant | None = None) -> None:
         """An event for this life of a node; it dies with it."""
@@ -296,12 +290,7 @@ class World:
             self.tally.sent[offer.packet].lost = "source-down"
             return
         if self.physics.predict:
-            router, sent = host.node.router, self.tally.sent[offer.packet]
-            way = back = router.predict(host.id, offer.destination, self.now)
-            if way is not None and offer.port == "ping":
-                back = router.predict(offer.destination, host.id, way.arrive)
-            if way is not None and back is not None:
-                sent.predicted, sent.predicted_path = back.arrive, way.path
+            self.tally.sent[offer.packet].foresee(host.node.router, self.now)
         self.deliver(host, offer)
 
     def _arm(self, host: Host, deadline: Instant | None) -> None:

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -84,12 +85,20 @@ class Executor:
 
 
 class WorkerPool:
-    """`size` worker processes, by default one a processor, that serve a bounded queue in order."""
+    """`size` worker processes, by default one a processor, that serve a bounded queue in order.
+
+    `busy` is entered while one starts or works: a simulation holds its time so long.
+    """
 
     def __init__(
-        self, size: int | None = None, queue_max: int = QUEUE_MAX, scratch: Path | None = None
+        self,
+        size: int | None = None,
+        queue_max: int = QUEUE_MAX,
+        scratch: Path | None = None,
+        busy: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.size = size or _processors()
+        self._busy = busy
         self.queue_max = queue_max
         self._scratch = scratch
         self._queue: deque[_Ticket] = deque()
@@ -159,16 +168,18 @@ class WorkerPool:
                     await self._idle.park()
                     continue
                 ticket = self._queue.popleft()
-                finished = await _serve(worker, ticket)
-                if finished.code in _DISTURBED:
-                    await worker.kill()
+                with self._busy():
+                    finished = await _serve(worker, ticket)
+                    if finished.code in _DISTURBED:
+                        await worker.kill()
                 ticket.finish(finished)
         finally:
             await worker.kill()
 
     async def _warm(self, worker: WorkerProcess) -> None:
         try:
-            await worker.start()
+            with self._busy():
+                await worker.start()
         except MeshError as error:
             self._cannot_start = error  # the next shard tries again, and says so if it fails
         self._started.unpark_all()

@@ -20,9 +20,18 @@ KeepFlag = Annotated[bool, typer.Option("--keep", help="Leave the mesh running u
 HomesFlag = Annotated[
     Path | None, typer.Option("--homes", help="Folder for the 72 homes (default: a new one).")
 ]
+RecordFlag = Annotated[
+    Path | None,
+    typer.Option("--record", help="Folder for recordings, one a daemon, for meshsim replay."),
+]
 
 
-def demo(json: JsonFlag = False, keep: KeepFlag = False, homes: HomesFlag = None) -> None:
+def demo(
+    json: JsonFlag = False,
+    keep: KeepFlag = False,
+    homes: HomesFlag = None,
+    record: RecordFlag = None,
+) -> None:
     """Run 72 daemons (66 Iridium-like satellites, six cities) and a job that loses a satellite.
 
     Takes about 15 s. Example: meshd demo --json | jq .route
@@ -36,7 +45,9 @@ def demo(json: JsonFlag = False, keep: KeepFlag = False, homes: HomesFlag = None
     def tell(line: str) -> None:
         typer.echo(f"{time.monotonic() - begun:6.1f} s  {line}", err=True)
 
-    show = Demo(tell, keep) if homes is None else Demo(tell, keep, folder=homes.absolute())
+    show = Demo(tell, keep, record=record)
+    if homes is not None:
+        show.folder = homes.absolute()
     failed: list[str] = []
 
     def done(facts: DemoFacts) -> None:

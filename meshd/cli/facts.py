@@ -37,6 +37,7 @@ def status(home: Home = None, json: Json = False) -> None:
         ("jobs", told),
         ("store", f"{answer['store']}; blobs {size(answer['blob_bytes'])} of "
                   f"{size(answer['blob_bytes_max'])}; {answer['held_packets']} packets held"),
+        *([("recording", _recording(answer["recording"]))] if answer["recording"] else []),
     ]  # fmt: skip
     facts(rows)
 
@@ -46,6 +47,12 @@ def _plan(plan: dict[str, Any]) -> str:
         f"{plan['contacts']} contacts of {plan['sites']} sites until {plan['end']} "
         f"(sky {plan['sky'][:12]})"
     )
+
+
+def _recording(found: dict[str, Any]) -> str:
+    state = "" if found["state"] == "recording" else f"; ended: {found['state']}"
+    limits = f"{size(found['bytes'])} of {size(found['bytes_max'])}"
+    return f"{found['file']}: {found['events']} events, {limits}{state}"
 
 
 def _work(answer: dict[str, Any]) -> str:

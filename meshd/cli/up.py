@@ -68,6 +68,12 @@ LatitudeFlag = Annotated[
     _flag("--cross-plane-latitude-max-deg", help="Where links between planes are off."),
 ]
 BlobsFlag = Annotated[int | None, _flag("--blobs-max-mb", help="Disk for blobs, in MB [2048].")]
+RecordFlag = Annotated[
+    Text, _flag("--record", help="Write this life to a file, for meshsim replay.")
+]
+RecordMaxFlag = Annotated[
+    int | None, _flag("--record-max-mb", help="Where a recording ends, in MB [1024].")
+]
 DetachFlag = Annotated[
     bool, typer.Option("--detach", "-d", help="Run in the background, log to a file.")
 ]
@@ -91,6 +97,8 @@ def up(
     min_elevation_deg: ElevationFlag = None,
     cross_plane_latitude_max_deg: LatitudeFlag = None,
     blobs_max_mb: BlobsFlag = None,
+    record: RecordFlag = None,
+    record_max_mb: RecordMaxFlag = None,
     detach: DetachFlag = False,
     home: Home = None,
     json: Json = False,

@@ -80,6 +80,19 @@ class Console:
             "blob_bytes_max": daemon.blobs.bytes_max,
             "store": "ok",  # a commit that fails ends the daemon
             "events_handled": daemon.driver.handled,
+            "recording": self._recording(),
+        }
+
+    def _recording(self) -> Json | None:
+        recorder = self._daemon.recorder
+        if recorder is None:
+            return None
+        return {
+            "file": str(recorder.path.absolute()),
+            "state": recorder.state,
+            "events": recorder.journal.events,
+            "bytes": recorder.written,
+            "bytes_max": recorder.bytes_max,
         }
 
     def _plan(self) -> Json | None:
@@ -139,7 +152,7 @@ class Console:
         """Every node heard of, with its newest load and how far it is, by name."""
         daemon, now = self._daemon, self._daemon.shared.clock.now()
         beacons = daemon.node.scheduler.loads.view(now)
-        delays = daemon.node.router.delays_from(daemon.identity.node_id, now)
+        delays = daemon.node.router.delays_at(daemon.identity.node_id, now)
         rows = []
         for node, member in daemon.node.router.members.items():
             delay = delays.get(node)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -16,19 +20,25 @@ from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.home import HomeLock
 from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
+from meshd.adapters.recorder import Recorder
 from meshd.adapters.store import Store
 from meshd.config import Config
 from meshd.daemon.console import Console
-from meshd.daemon.plans import AHEAD_NS, Plans, World, world_of
+from meshd.daemon.plans import Plans, World, world_of
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
+from meshd.ports import ExecutorPort
+from meshd.recording import Header, Journal
 from meshd.scheduler.holder import WorkPolicy
 from meshd.seam import Event, PlanLoaded
 from protocols.errors import MeshError
 from protocols.types import SECOND, NodeId
 
 if TYPE_CHECKING:
+    from libp2p.abc import ITransport
     from trio_typing import TaskStatus
+
+    from meshd.topology import ContactPlan
 
 MEGABYTE = 1 << 20
 PORT_FILE = "listening"
@@ -42,6 +52,28 @@ class Shared:
     pool: WorkerPool
     plans: Plans = field(default_factory=Plans)
     verifier: Verifier = field(default_factory=Verifier)
+
+    # What a laboratory gives its daemons instead of this, it overrides (sim/laboratory.py).
+
+    def identity(self, daemon: Daemon) -> Identity:
+        """Its key, made at its first start."""
+        return load_or_create(daemon.home / "identity.key")
+
+    def transport(self, daemon: Daemon) -> ITransport | None:
+        """What carries its connections; None for TCP."""
+        return None
+
+    def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
+        """What runs its shards, and posts how they ended."""
+        return Executor(self.pool, daemon.blobs, post, daemon.config.allow_command)
+
+    def chance(self, daemon: Daemon) -> str | int:
+        """What seeds the chance of one life of its node."""
+        return f"{daemon.identity.node_id}/{daemon.started_at}"
+
+    def follow(self, daemon: Daemon) -> AsyncGenerator[ContactPlan, None]:
+        """Its contact plans, each in time; none for a node under no sky."""
+        return self.plans.ahead(daemon.world, self.clock)
 
     @classmethod
     def for_config(cls, config: Config) -> Shared:
@@ -59,11 +91,10 @@ class Daemon:
         self.config = config
         self.shared = shared
         self.world = world or world_of(config)
-        self.site = (
-            self.world.sky.names[self.world.sky.index_of(config.site)]
-            if (self.world and config.site)
-            else ""
-        )
+        self.site = config.site
+        if self.world is not None and config.site:
+            self.site = self.world.sky.names[self.world.sky.index_of(config.site)]
+        self.name = config.name or self.site
         self.addresses: tuple[str, ...] = ()
         self.started_at = 0
         self._stop = trio.Event()
@@ -81,31 +112,45 @@ class Daemon:
             finally:
                 self.executor.close()
                 self.store.close()
+                if self.recorder is not None:
+                    self.recorder.close()
 
     def _assemble(self) -> None:
         """Everything a node stands on, none of it running yet."""
         shared, config = self.shared, self.config
-        self.identity: Identity = load_or_create(self.home / "identity.key")
+        self.identity = shared.identity(self)
         me = self.identity.node_id
         self.store = Store(self.home / "store.db")
         self.blobs = BlobStore(self.home / "blobs", config.blobs_max_mb * MEGABYTE)
         self.started_at = shared.clock.now()
-        self.node = Node(
-            NodeConfig(
-                node=me,
-                name=config.name or self.site or f"node-{me[-6:]}",
-                site=self.site,
-                work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
-            ),
-            Random(f"{me}/{self.started_at}"),
-            self.identity.sign,
-            shared.verifier.verify,
+        who = NodeConfig(
+            node=me,
+            name=self.name or f"node-{me[-6:]}",
+            site=self.site,
+            work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
         )
-        self.executor = Executor(shared.pool, self.blobs, self._post, config.allow_command)
+        seed = shared.chance(self)
+        self.recorder = self._make_recorder(who, seed)
+        journal = self.recorder.journal if self.recorder is not None else None
+        signer = journal.signing(self.identity.sign) if journal else self.identity.sign
+        self.node = Node(who, Random(seed), signer, shared.verifier.verify)
+        self.executor = shared.executor(self, self._post)
         self.links = self._make_links(self.config.listen)
         ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
-        self.driver = Driver(self.node, ports)
+        self.driver = Driver(self.node, ports, journal)
         self.console = Console(self)
+
+    def _make_recorder(self, who: NodeConfig, seed: str | int) -> Recorder | None:
+        """The flight recorder, if one is wanted. Raises MeshError "unwritable-file"."""
+        if not self.config.record:
+            return None
+        python = ".".join(map(str, sys.version_info[:3]))
+        clock = self.shared.clock
+        header = Header(
+            version("meshd"), python, who, seed, self.started_at, clock.epoch, clock.speed
+        )
+        path = Path(self.config.record).expanduser()
+        return Recorder(path, Journal(header), self.config.record_max_mb * MEGABYTE)
 
     def _post(self, event: Event) -> None:
         self.driver.post(event)
@@ -113,9 +158,10 @@ class Daemon:
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             self.addresses = await self._start_links(nursery)
+            if self.recorder is not None:
+                nursery.start_soon(self.recorder.run)
             await nursery.start(self.driver.run, self.addresses)
-            if self.world is not None:
-                await nursery.start(self._follow, self.world)
+            await nursery.start(self._follow)
             await nursery.start(serve_control, self.console, self.home)
             task_status.started()
             await self._stop.wait()
@@ -157,20 +203,18 @@ class Daemon:
             listen,
             self._post,
             emulate=self._light_seconds if self.config.emulate_light else None,
+            transport=self.shared.transport(self),
             now=self.shared.clock.now,
         )
 
-    async def _follow(
-        self, world: World, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def _follow(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the node's plan ahead of the clock."""
-        clock, plans = self.shared.clock, self.shared.plans
-        while True:
-            plan = await plans.at(world, clock.now())
-            self.driver.post(PlanLoaded(plan))
-            task_status.started()
-            task_status = trio.TASK_STATUS_IGNORED
-            await trio.sleep(clock.real_seconds_until(plan.end - AHEAD_NS))
+        async with aclosing(self.shared.follow(self)) as plans:
+            async for plan in plans:
+                self.driver.post(PlanLoaded(plan))
+                task_status.started()
+                task_status = trio.TASK_STATUS_IGNORED
+        task_status.started()
 
     def _light_seconds(self, peer: NodeId) -> float:
         """Real seconds a frame from a neighbour is held to stand for its light time."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,9 @@ import trio
 
 import meshd.examples
 from meshd.config import Config
-from meshd.daemon.daemon import Daemon, Shared
+from meshd.daemon.daemon import Shared
 from meshd.daemon.digits import Digits, load_digits
+from meshd.daemon.fleet import Fleet, open_fleet
 from meshd.daemon.mesh import JobFacts, LinkFacts, Mesh, RouteFacts
 from meshd.daemon.plans import world_of
 from protocols.errors import MeshError
@@ -50,12 +49,18 @@ class DemoFacts(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Demo:
-    """One run. `tell` gets a line of progress for people."""
+    """One run. `tell` gets a line of progress for people.
+
+    `share` makes what the daemons share: a laboratory gives them something else than this world.
+    """
 
     tell: Tell
     keep: bool = False
     slots: int = 1
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="meshd-")))
+    record: Path | None = None
+    """Where each daemon's life is written down, as SITE.rec."""
+    share: Callable[[Config], Shared] = Shared.for_config
 
     async def run(self, *, task_status: TaskStatus[DemoFacts] = trio.TASK_STATUS_IGNORED) -> None:
         """Show everything, then report the facts through `task_status`; with `keep` live on.
@@ -71,41 +76,38 @@ class Demo:
             epoch=EPOCH,
             slots=self.slots,
         )
-        shared = Shared.for_config(config)
-        try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(shared.pool.run)
-                nursery.start_soon(shared.pool.prewarm)
-                mesh = await self._launch(nursery, config, shared)
-                facts = await self._show(mesh, digits, started)
-                task_status.started(facts)
-                if self.keep:
-                    await trio.sleep_forever()
-                nursery.cancel_scope.cancel()
-        finally:
-            if not self.keep:
-                with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, True))
+        shared = self.share(config)
+        async with (
+            trio.open_nursery() as nursery,
+            open_fleet(shared, self.folder, self.keep) as fleet,
+        ):
+            await nursery.start(shared.pool.run)
+            nursery.start_soon(shared.pool.prewarm)
+            await self._launch(fleet, config)
+            facts = await self._show(fleet, digits, started)
+            task_status.started(facts)
+            if self.keep:
+                await trio.sleep_forever()
+            nursery.cancel_scope.cancel()
 
-    async def _launch(self, nursery: trio.Nursery, config: Config, shared: Shared) -> Mesh:
-        world = world_of(config)
+    async def _launch(self, fleet: Fleet, config: Config) -> None:
+        world, shared = world_of(config), fleet.shared
         assert world is not None
         # The plan is built first, so that no daemon waits for it with its links down.
         await shared.plans.at(world, shared.clock.now())
-        mesh = Mesh(shared.clock)
         self.tell(f"contacts predicted for {len(world.sky.names)} sites at {EPOCH}")
         sites = list(zip(world.sky.names, world.sky.kinds, strict=True))
         for count, (name, kind) in enumerate(sites, 1):
             where = {"satellite": name} if kind == "satellite" else {"city": name, "slots": 0}
-            home = self.folder / name.replace(" ", "-")
-            site_config = msgspec.structs.replace(config, **where)
-            await mesh.start(nursery, Daemon(home, site_config, shared, world))
+            if self.record is not None:
+                where["record"] = str(self.record / f"{fleet.home(name).name}.rec")
+            await fleet.start(name, msgspec.structs.replace(config, **where), world)
             if count % 12 == 0 or count == len(sites):
                 self.tell(f"{count} of {len(sites)} daemons up")
-        mesh.introduce()
-        return mesh
+        fleet.introduce()
 
-    async def _show(self, mesh: Mesh, digits: Digits, started: float) -> DemoFacts:
+    async def _show(self, fleet: Fleet, digits: Digits, started: float) -> DemoFacts:
+        mesh = Mesh(fleet)
         links = await mesh.linked(LINKS_WITHIN_S, self.tell)
         self.tell(f"{links.up} lasers and ground links up, of {links.planned} planned now")
         route = await mesh.measure("London", "Sydney", PINGS)
@@ -119,7 +121,7 @@ class Demo:
         )
         seconds = trio.current_time() - started
         return DemoFacts(
-            mesh.started, len(mesh.daemons), EPOCH, links, route, job, round(seconds, 2)
+            fleet.started, len(fleet.daemons), EPOCH, links, route, job, round(seconds, 2)
         )
 
     def _tell_route(self, route: RouteFacts) -> None:

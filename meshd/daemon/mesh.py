@@ -1,12 +1,11 @@
-"""A mesh of daemons in one process, and what a person would ask of it."""
+"""Mesh: what a person would ask of a fleet of daemons, and the facts of the answers."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -15,6 +14,7 @@ import trio
 from meshd.adapters.clock import MissionClock
 from meshd.daemon.daemon import Daemon
 from meshd.daemon.digits import Digits, labels_of
+from meshd.daemon.fleet import Fleet
 from meshd.driver import Happening
 from meshd.router.offline import route_answer
 from meshd.scheduler.states import JobView, Phase, Status
@@ -24,7 +24,6 @@ from meshd.seam import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
-    RecordsLoaded,
     ReportJob,
 )
 from protocols.errors import MeshError
@@ -33,9 +32,6 @@ from protocols.types import MILLISECOND, SECOND, Cid, JobId, NodeId, PacketId
 
 POLL_S = 0.1
 JOB = JobId("digits")
-
-if TYPE_CHECKING:
-    from trio_typing import TaskStatus
 
 
 class LinkFacts(msgspec.Struct, frozen=True):
@@ -72,45 +68,17 @@ class JobFacts(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Mesh:
-    """Daemons by the site they live at, each in a scope of its own."""
+    """Asks a fleet, whose daemons go by the sites they live at."""
 
-    clock: MissionClock
-    daemons: dict[str, Daemon] = field(default_factory=dict)
-    """Those alive, by site."""
-    started: int = 0
-    _lives: dict[str, trio.CancelScope] = field(default_factory=dict)
+    fleet: Fleet
 
-    async def start(self, nursery: trio.Nursery, daemon: Daemon) -> None:
-        """Bring one daemon up, in a scope of its own, so that it can be killed."""
-        scope = trio.CancelScope()
+    @property
+    def daemons(self) -> dict[str, Daemon]:
+        return self.fleet.daemons
 
-        async def live(*, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-            with scope:
-                await daemon.run(task_status=task_status)
-
-        await nursery.start(live)
-        self.started += 1
-        self.daemons[daemon.site] = daemon
-        self._lives[daemon.site] = scope
-
-    def introduce(self) -> None:
-        """Give every daemon the signed presence of every other: a roster, not a first link."""
-        roster = tuple(
-            record
-            for daemon in self.daemons.values()
-            for record in daemon.node.gossip.records(daemon.identity.node_id)
-        )
-        for daemon in self.daemons.values():
-            daemon.driver.post(RecordsLoaded(roster))
-
-    def kill(self, name: str) -> None:
-        """End a daemon without a word to anyone: its sockets just close."""
-        self._lives[name].cancel()
-        del self.daemons[name]
-
-    def name_of(self, node: NodeId) -> str:
-        names = (n for n, daemon in self.daemons.items() if daemon.identity.node_id == node)
-        return next(names, node)
+    @property
+    def clock(self) -> MissionClock:
+        return self.fleet.shared.clock
 
     # --- links ----------------------------------------------------------------------------------
 
@@ -248,12 +216,12 @@ class Mesh:
         if not names:
             return "", 0
         victim = max(names, key=lambda name: (working[name], undelivered[name]))
-        self.kill(victim)
+        self.fleet.kill(victim)
         return victim, working[victim] + undelivered[victim]
 
     def _holders(self, job: JobView, phase: Phase) -> Counter[str]:
         rows = [shard.row for shard in job.shards if shard.row.phase is phase]
-        return Counter(self.name_of(row.holder) for row in rows if row.holder is not None)
+        return Counter(self.fleet.name_of(row.holder) for row in rows if row.holder is not None)
 
     async def _settled(
         self, digits: Digits, at: Daemon, sink: Daemon, course: tuple[str, int, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from meshd.ephemeris import (
     sky_from_catalog,
     sky_from_preset,
 )
+from meshd.ports import ClockPort
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
 from protocols.types import MINUTE, Instant
 
@@ -65,6 +67,15 @@ class Plans:
     def __init__(self) -> None:
         self._plans: dict[tuple[str, str, Instant], ContactPlan] = {}
         self._building = trio.Lock()
+
+    async def ahead(
+        self, world: World | None, clock: ClockPort
+    ) -> AsyncGenerator[ContactPlan, None]:
+        """One plan after another, each before the last runs out; none without a sky."""
+        while world is not None:
+            plan = await self.at(world, clock.now())
+            yield plan
+            await trio.sleep(clock.real_seconds_until(plan.end - AHEAD_NS))
 
     async def at(self, world: World, now: Instant) -> ContactPlan:
         """The plan whose tick `now` is in. The loop goes on while it is built."""

@@ -25,7 +25,17 @@ from meshd.seam import (
 from protocols.bounds import DIGEST_ENTRIES_MAX, RECORDS_MAX
 from protocols.errors import ProtocolError
 from protocols.gossip import Digest, Held, Records
-from protocols.record import KINDS, Record, Signer, Statement, Verifier, read, sign, verify
+from protocols.record import (
+    KINDS,
+    Presence,
+    Record,
+    Signer,
+    Statement,
+    Verifier,
+    read,
+    sign,
+    verify,
+)
 from protocols.types import MILLISECOND, SECOND, Instant, LinkId, NodeId
 
 FLUSH_NS = 100 * MILLISECOND
@@ -90,9 +100,10 @@ class Gossip:
     def view(self) -> tuple[Statement, ...]:
         return tuple(self._table[key].statement for key in sorted(self._table))
 
-    def records(self, author: NodeId) -> tuple[Record, ...]:
-        """What we hold of an author, as signed: a roster entry for others."""
-        return tuple(self._table[key].record for key in sorted(self._table) if key[0] == author)
+    def presence(self, author: NodeId) -> tuple[Record, ...]:
+        """An author's presence, as signed, if we hold it: a roster entry for others."""
+        entry = self._table.get((author, KINDS[Presence]))
+        return () if entry is None else (entry.record,)
 
     # --- what happens ---------------------------------------------------------------------------
 

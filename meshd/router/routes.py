@@ -109,8 +109,11 @@ class Router:
                 self._sites = {name: site for site, name in enumerate(plan.names)}
             case Learnt(author=author, body=Presence() as presence):
                 known = self.members.get(author)
+                same = known is not None and known.presence == presence
+                # Asked before it is learnt: who said last that a site is theirs has it.
+                same = same and self._holds(author, presence.site)
                 self.members[author] = Member(author, presence, event.issued_at)
-                if known is not None and known.presence == presence:
+                if same:
                     return []
             case Learnt(author=author, body=LinkState() as state):
                 if self._states.get(author) == state:
@@ -212,6 +215,11 @@ class Router:
             if standing and node in vertex
         }
 
+    def _holds(self, node: NodeId, site: str) -> bool:
+        """Whether no other node has its site."""
+        index = self._site_index(site)
+        return index is None or self._bound.node.get(index) == node
+
     def _site_index(self, site: str) -> int | None:
         return self._sites.get(site) if site else None
 
@@ -291,7 +299,19 @@ class Router:
         """Nanoseconds to every node reachable from `node`, waits included."""
         if node not in self._bound.vertex:
             return {}
-        tree = self._tree(node, now, ())
+        return self._delays(node, self._tree(node, now, ()))
+
+    def delays_at(self, node: NodeId, at: Instant) -> dict[NodeId, Duration]:
+        """`delays_from` for those who ask between events: it leaves no tree behind.
+
+        A tree kept here would serve the events that follow, and a replay of these, which knows of
+        no question, would count from another instant.
+        """
+        if node not in self._bound.vertex:
+            return {}
+        return self._delays(node, self._fresh_tree(node, at, ()))
+
+    def _delays(self, node: NodeId, tree: ArrivalTree) -> dict[NodeId, Duration]:
         # Counted from the root, where the tree began: it may be up to a tick old.
         start = tree.arrival(self._bound.vertex[node])
         assert start is not None

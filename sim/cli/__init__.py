@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli import compare, plot, run, scenarios, sweep
+from sim.cli import compare, plot, replay, run, scenarios, sweep
 from sim.cli.talk import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 for command in (
     *(run.run, sweep.sweep, compare.compare_, plot.plot),
-    *(scenarios.list_, scenarios.metrics),
+    *(replay.replay, scenarios.list_, scenarios.metrics),
 ):
     app.command(command.__name__.rstrip("_"))(command)
 

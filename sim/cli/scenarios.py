@@ -5,14 +5,16 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from sim.experiment import open_document
 from sim.metrics import METRICS
-from sim.scenario.reading import bundled, read
+from sim.scenario.reading import bundled
 
 
 def list_() -> None:
     """The experiments that come with meshsim, and what they ask."""
     rows = {
-        name: " ".join(read(path).scenario.question.split()) for name, path in bundled().items()
+        name: " ".join(open_document(str(path)).scenario.question.split())
+        for name, path in bundled().items()
     }
     _print(rows)
 

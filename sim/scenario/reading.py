@@ -89,7 +89,8 @@ def from_mapping(data: dict[str, Any]) -> Scenario:
 
 def bundled() -> dict[str, Path]:
     """The experiments that come with meshsim, by name."""
-    return {path.stem: path for path in sorted(EXPERIMENTS.glob("*.toml"))}
+    paths = [path for path in EXPERIMENTS.iterdir() if path.suffix in (".toml", ".py")]
+    return {path.stem: path for path in sorted(paths)}
 
 
 def find(word: str) -> Path:

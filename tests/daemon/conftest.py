@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import trio
 
 from meshd.config import Config
 from meshd.daemon import Daemon, Shared
+from meshd.daemon.fleet import Fleet, open_fleet
 from meshd.seam import StandingWanted
 
 
@@ -18,33 +19,25 @@ from meshd.seam import StandingWanted
 class Yard:
     """Where daemons are started, ended and joined."""
 
-    nursery: trio.Nursery
-    folder: Path
-    shared: Shared
-    scopes: dict[str, trio.CancelScope] = field(default_factory=dict)
-    ended: dict[str, trio.Event] = field(default_factory=dict)
+    fleet: Fleet
+
+    @property
+    def folder(self) -> Path:
+        return self.fleet.folder
+
+    @property
+    def shared(self) -> Shared:
+        return self.fleet.shared
 
     async def up(self, name: str, config: Config | None = None) -> Daemon:
         """A daemon of this name; a name met before gets its old home back."""
-        daemon = Daemon(self.folder / name, config or Config(name=name), self.shared)
-        scope = self.scopes[name] = trio.CancelScope()
-        done = self.ended[name] = trio.Event()
-
-        async def live(task_status: trio.TaskStatus[None]) -> None:
-            try:
-                with scope:
-                    await daemon.run(task_status=task_status)
-            finally:
-                done.set()
-
-        await self.nursery.start(live)
-        return daemon
+        return await self.fleet.start(name, config or Config(name=name))
 
     async def kill(self, name: str) -> None:
         """End it without a goodbye, and wait until its home is free."""
-        self.scopes[name].cancel()
+        self.fleet.kill(name)
         with trio.fail_after(10):
-            await self.ended[name].wait()
+            await self.fleet.ended(name)
 
     def join(self, a: Daemon, b: Daemon) -> None:
         a.driver.post(StandingWanted(b.identity.node_id, b.addresses[0]))
@@ -60,7 +53,7 @@ async def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     shared = Shared.for_config(Config())
-    async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery, open_fleet(shared, tmp_path) as fleet:
         await nursery.start(shared.pool.run)
-        yield Yard(nursery, tmp_path, shared)
+        yield Yard(fleet)
         nursery.cancel_scope.cancel()

@@ -147,7 +147,9 @@ async def test_nonsense_closes_its_link_with_a_code_and_nothing_else(yard: Yard)
     yard.join(c, b)
     await until(
         lambda: (
-            len(b.node.neighbours.view()) == 2 and all(n.ready for n in b.node.neighbours.view())
+            len(b.node.neighbours.view()) == 2
+            and all(n.ready for n in b.node.neighbours.view())
+            and a.node.neighbours.link_to(b.identity.node_id) is not None
         )
     )
     link = a.node.neighbours.link_to(b.identity.node_id)

@@ -10,6 +10,7 @@ from meshd.topology import ContactPlan, build_plan, plan_from_contacts, policy_f
 from protocols.cid import cid_of
 from protocols.job import JobSpec, ShardSpec
 from protocols.types import MILLISECOND, MINUTE, SECOND, JobId
+from sim.queue import Queue
 from sim.world import Physics, World
 
 START = 1_000 * SECOND
@@ -19,10 +20,14 @@ WORKER, IDLE = WorkPolicy(slots=1), WorkPolicy(slots=0)
 
 
 def cabled(
-    *links: str, seed: int = 1, physics: Physics | None = None, delay_ns: int = LIGHT
+    *links: str,
+    seed: int = 1,
+    physics: Physics | None = None,
+    delay_ns: int = LIGHT,
+    queue: Queue | None = None,
 ) -> World:
     """A started world of nodes joined by cables: `ab` is one that a wants, from a to b."""
-    world = World(seed, start=START, physics=physics)
+    world = World(seed, start=START, physics=physics, queue=queue)
     for name in dict.fromkeys("".join(links)):
         world.add(name, work=WORKER)
     world.start()
@@ -48,9 +53,9 @@ def iridium_plan() -> ContactPlan:
     return build_plan(sky, policy_for(sky), WALKER_EPOCH, WALKER_EPOCH + 20 * MINUTE)
 
 
-def iridium(seed: int = 1, physics: Physics | None = None) -> World:
+def iridium(seed: int = 1, physics: Physics | None = None, queue: Queue | None = None) -> World:
     """66 satellites and six cities, started. Their nodes know who lives where their links lead."""
-    world = World(seed, iridium_plan(), physics=physics)
+    world = World(seed, iridium_plan(), physics=physics, queue=queue)
     world.add_sites(WORKER, IDLE)
     world.start()
     return world

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from protocols.errors import InputError
 from protocols.types import SECOND
 from sim.cli import app
+from sim.experiment import open_document
 from sim.scenario.errors import ScenarioError
 from sim.scenario.reading import bundled, find, parse, read
 from sim.scenario.setting import setting_of
@@ -66,11 +67,12 @@ def staged(text: str) -> tuple[str, ...]:
 def test_every_bundled_scenario_can_be_set_up_and_opens_with_its_question():
     assert "quickstart" in bundled()
     for path in bundled().values():
-        document = read(path)
+        document = open_document(str(path))
         scenario = document.scenario
-        assert document.text.startswith("# Question:")
+        assert path.read_text(encoding="utf-8").startswith(("# Question:", '"""Question:'))
         assert scenario.question and scenario.method and scenario.expectation
-        assert steps_of(scenario, setting_of(scenario, document.folder), 1)
+        steps = steps_of(scenario, setting_of(scenario, document.folder), 1)
+        assert steps or scenario.script
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""Work: what runs shards in a laboratory: a model that takes their estimate, or real workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from meshd.adapters.blobstore import BlobStore
+from meshd.adapters.executor import Executor
+from meshd.seam import Event, RunShard, ShardFinished
+from protocols.errors import MeshError
+from protocols.types import Duration
+from sim.driver import output_of
+from sim.simclock import SimMission
+
+Post = Callable[[Event], None]
+
+
+class ModelledWork:
+    """`ports.ExecutorPort` without workers: a shard takes its estimate, by the speed of its host.
+
+    As `sim.driver.Performer` has it for the heap: the same codes, outputs and times.
+    """
+
+    def __init__(self, mission: SimMission, blobs: BlobStore, post: Post, speed: float) -> None:
+        self._mission, self._blobs, self._post, self._speed = mission, blobs, post, speed
+        self._runs: dict[str, int] = {}
+        self._count = 0
+
+    def run(self, shard: RunShard) -> None:
+        for cid in (shard.model, shard.input):
+            if cid is not None and self._blobs.size(cid) is None:
+                self._post(ShardFinished(shard.run, "blob-missing", f"blob {cid}"))
+                return
+        self._count += 1
+        self._runs[shard.run] = self._count
+        wanted = round(shard.estimate_ns / self._speed)
+        took = min(wanted, shard.wall_ns)
+        code = "ok" if took == wanted else "wall-limit"
+        self._mission.at(self._mission.now() + took, self._ran, self._count, shard, code, took)
+
+    def _ran(self, number: int, shard: RunShard, code: str, took: Duration) -> None:
+        if self._runs.get(shard.run) != number:
+            return  # stopped, or the daemon has gone
+        del self._runs[shard.run]
+        if code != "ok":
+            self._post(ShardFinished(shard.run, code, "too slow", wall_ns=took))
+            return
+        output = output_of(shard)
+        try:
+            cid = self._blobs.put(output)
+        except MeshError as error:
+            self._post(ShardFinished(shard.run, error.code, error.message, wall_ns=took))
+            return
+        self._post(ShardFinished(shard.run, "ok", "", cid, len(output), took))
+
+    def stop(self, run: str) -> None:
+        if self._runs.pop(run, None) is not None:
+            self._post(ShardFinished(run, "stopped"))
+
+    def close(self) -> None:
+        self._runs.clear()
+
+
+class TimedWork:
+    """`ports.ExecutorPort` over real workers: real results, at the time they were estimated for.
+
+    Time is held while the workers are out, so each ends at the instant it began; the estimate is
+    added then, and stands for the wall time, which no two runs would share.
+    """
+
+    def __init__(
+        self, make: Callable[[Post], Executor], mission: SimMission, post: Post, speed: float
+    ) -> None:
+        self._inner = make(self._finished)
+        self._mission, self._post, self._speed = mission, post, speed
+        self._took: dict[str, Duration] = {}
+        """Of shards that run, or whose results wait for their time."""
+        self._waiting: dict[str, ShardFinished] = {}
+
+    def run(self, shard: RunShard) -> None:
+        self._took[shard.run] = round(shard.estimate_ns / self._speed)
+        self._inner.run(shard)
+
+    def _finished(self, event: Event) -> None:
+        assert isinstance(event, ShardFinished)
+        took = self._took.pop(event.run, 0)
+        finished = self._waiting[event.run] = replace(event, wall_ns=took)
+        self._mission.at(self._mission.now() + took, self._tell, finished)
+
+    def _tell(self, finished: ShardFinished) -> None:
+        if self._waiting.get(finished.run) is finished:
+            del self._waiting[finished.run]
+            self._post(finished)
+
+    def stop(self, run: str) -> None:
+        if self._waiting.pop(run, None) is not None:
+            self._post(ShardFinished(run, "stopped", "it was stopped on request"))
+        self._inner.stop(run)
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self._inner.close()
