@@ -23,6 +23,8 @@ from meshd.ephemeris import parse_duration
 from meshd.scheduler.states import JobView
 from meshd.seam import (
     BlobStored,
+    Effect,
+    Event,
     JobSubmitted,
     PayloadOffered,
     RecordsLoaded,
@@ -57,6 +59,7 @@ from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.simclock import SimClock
 from sim.tally import JobLog, Sent, Tally
+from sim.trace import Trace
 
 T = TypeVar("T")
 
@@ -71,6 +74,7 @@ class FullMesh:
         self.start = scenario.start
         self.names = setting.names
         self.laboratory, self.fleet, self.tally = laboratory, fleet, Tally()
+        self.trace = Trace()
         self._scenario, self._setting = scenario, setting
         self._clock = laboratory.mission.clock
         self._by_id = {laboratory.node_of(name): name for name in self.names}
@@ -158,11 +162,13 @@ class FullMesh:
             samples=tuple(self._samples),
             counters={
                 "events": handled,
+                "trace_items": self.trace.count,
                 "connections": self.laboratory.wire.connections,
                 "packets_held": counts["held"],
                 "packets_repeated": tally.repeated,
                 **{f"note.{code}": count for code, count in sorted(tally.notes.items())},
             },
+            trace_hash=self.trace.hash,
         )
 
     # --- lives ----------------------------------------------------------------------------------
@@ -190,6 +196,7 @@ class FullMesh:
             return False  # heard already: nothing is to wait in a queue
 
         self._watching.enter_context(daemon.driver.watch(hear))
+        daemon.driver.journal = _Witness(self.trace, self.names.index(daemon.name))
 
     def _introduce(self, name: str) -> None:
         """Give it the signed presence of those who live where its contacts lead, and them its."""
@@ -198,9 +205,9 @@ class FullMesh:
             return
         contacts = plan.contacts_of(plan.index_of(name))
         near = [n for n in dict.fromkeys(plan.names[c.peer] for c in contacts) if n in daemons]
-        mine = daemons[name].node.gossip.records(self.laboratory.node_of(name))
+        mine = daemons[name].node.gossip.presence(self.laboratory.node_of(name))
         for other in near:
-            theirs = daemons[other].node.gossip.records(self.laboratory.node_of(other))
+            theirs = daemons[other].node.gossip.presence(self.laboratory.node_of(other))
             daemons[name].driver.post(RecordsLoaded(theirs))
             daemons[other].driver.post(RecordsLoaded(mine))
 
@@ -276,6 +283,20 @@ class FullMesh:
     def _view(self, job: JobId) -> JobView | None:
         daemon = self.fleet.daemons.get(self._name_of(self.tally.jobs[job].node))
         return None if daemon is None else daemon.node.scheduler.book.find(job)
+
+
+class _Witness:
+    """Tells the trace what one node takes and wants."""
+
+    def __init__(self, trace: Trace, index: int) -> None:
+        self._trace, self._index, self._now = trace, index, 0
+
+    def begin(self, event: Event, now: Instant) -> None:
+        self._now = now
+        self._trace.event(now, self._index, event)
+
+    def end(self, effects: list[Effect]) -> None:
+        self._trace.effects(self._now, self._index, effects)
 
 
 def carry(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.identity import Identity, load_or_create, write_key
-from meshd.daemon.daemon import Daemon, Shared
+from meshd.daemon.daemon import Daemon, Light, Shared
 from meshd.daemon.plans import Plans, World
 from meshd.ports import ClockPort, ExecutorPort
 from meshd.seam import Event
@@ -100,6 +100,9 @@ class Laboratory(Shared):
 
     def transport(self, daemon: Daemon) -> WireTransport:
         return self.wire.transport(self.end_of(daemon.name))
+
+    def light(self, daemon: Daemon) -> Light:
+        return "carried"
 
     def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
         if not self.ways.real_workers:

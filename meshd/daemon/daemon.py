@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import trio
 
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 MEGABYTE = 1 << 20
 PORT_FILE = "listening"
 
+Light: TypeAlias = Literal["none", "held", "carried"]
+"""Light time of frames: none, held for it where they are received, or that of what carries them."""
+
 
 @dataclass(slots=True)
 class Shared:
@@ -62,6 +65,10 @@ class Shared:
     def transport(self, daemon: Daemon) -> ITransport | None:
         """What carries its connections; None for TCP."""
         return None
+
+    def light(self, daemon: Daemon) -> Light:
+        """Where its frames get their light time."""
+        return "held" if daemon.config.emulate_light else "none"
 
     def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
         """What runs its shards, and posts how they ended."""
@@ -202,7 +209,7 @@ class Daemon:
             self.identity,
             listen,
             self._post,
-            emulate=self._light_seconds if self.config.emulate_light else None,
+            emulate=self._light_seconds if self.shared.light(self) == "held" else None,
             transport=self.shared.transport(self),
             now=self.shared.clock.now,
         )

@@ -28,7 +28,18 @@ from meshd.seam import (
 from protocols.bounds import DIGEST_ENTRIES_MAX, RECORDS_MAX
 from protocols.errors import ProtocolError
 from protocols.gossip import Digest, Held, Records
-from protocols.record import KINDS, Body, Record, Signer, Statement, Verifier, read, sign, verify
+from protocols.record import (
+    KINDS,
+    Body,
+    Presence,
+    Record,
+    Signer,
+    Statement,
+    Verifier,
+    read,
+    sign,
+    verify,
+)
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId, NodeId
 
 FLUSH_NS = 100 * MILLISECOND
@@ -79,10 +90,10 @@ class Gossip:
     def view(self) -> tuple[Statement, ...]:
         return tuple(entry.statement for entry in self._table.all())
 
-    def records(self, author: NodeId) -> tuple[Record, ...]:
-        """What we hold of an author, as signed: a roster entry for others."""
-        found = [self._table.get((author, kind)) for kind in sorted(KINDS.values())]
-        return tuple(entry.record for entry in found if entry)
+    def presence(self, author: NodeId) -> tuple[Record, ...]:
+        """An author's presence, as signed, if we hold it: a roster entry for others."""
+        entry = self._table.get((author, KINDS[Presence]))
+        return () if entry is None else (entry.record,)
 
     # --- what happens ---------------------------------------------------------------------------
 
