@@ -10,7 +10,7 @@ import argparse
 
 from rich.console import Console
 
-from tests.bench import kernel, routes, wire
+from tests.bench import full, kernel, routes, wire
 from tests.bench.measure import hardware, show_rows
 
 ABOUT_ROUTES = """\
@@ -19,7 +19,7 @@ departure, waits for contacts to come and keeps the ways; the baselines get a fi
 graph of one instant and answer with lengths alone.
 """
 
-SUBJECTS = ("routes", "wire", "kernel")
+SUBJECTS = ("routes", "wire", "kernel", "full")
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
         show_rows(console, wire.rows())
     if "kernel" in wanted:
         kernel.show(console)
+    if "full" in wanted:
+        full.show(console)
 
 
 if __name__ == "__main__":
