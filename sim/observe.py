@@ -15,7 +15,8 @@ def observe(nodes: Mapping[str, Node], plan: ContactPlan | None, now: Instant) -
 
     `alive`; `links_up` beside `links_planned` (both ends alive); packets `held` by all nodes, and
     the most by one (`held_max`); `known_share`: of all (node, other living node) pairs, those
-    where the first has heard of the second; shards `running`.
+    where the first has heard of the second; `shards_held`. What nodes hold is told of each by
+    name too, when it is not 0.
     """
     held = {name: len(node.forwarder.view()) for name, node in nodes.items()}
     yield Sample(now, "alive", "", len(nodes))
@@ -25,8 +26,12 @@ def observe(nodes: Mapping[str, Node], plan: ContactPlan | None, now: Instant) -
     yield Sample(now, "held", "", sum(held.values()))
     yield Sample(now, "held_max", "", max(held.values(), default=0))
     yield Sample(now, "known_share", "", known_share(nodes.values()))
-    running = sum(len(node.scheduler.holder.view()) for node in nodes.values())
-    yield Sample(now, "shards_held", "", running)
+    shards = {name: len(node.scheduler.holder.view()) for name, node in nodes.items()}
+    yield Sample(now, "shards_held", "", sum(shards.values()))
+    for metric, counts in (("held", held), ("shards_held", shards)):
+        for name, count in counts.items():
+            if count:
+                yield Sample(now, metric, name, count)
 
 
 def links(nodes: Mapping[str, Node], plan: ContactPlan | None, now: Instant) -> tuple[int, int]:

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -16,10 +18,16 @@ from rich.table import Table
 from protocols.errors import MeshError
 from protocols.types import SECOND, Instant
 from sim.checkers import Violation
+from sim.cli.options import AsJson, Driver, ScenarioWord
 from sim.cli.talk import EXIT_INTERRUPTED, EXIT_UNMET, EXIT_USAGE, fail
-from sim.experiment import DriverName, open_document, run_experiment
+from sim.experiment import DriverName, open_document, prepare, run_experiment
 from sim.outcome import Outcome
 from sim.result import Result, as_rows, result_of
+from sim.results.chart import chart_of
+from sim.results.folder import REPORT, Run, check_free, default_folder, write
+from sim.scenario.changes import Change, changed, parse_change
+from sim.scenario.errors import ScenarioError
+from sim.scenario.reading import Document
 from sim.scenario.schema import Scenario
 
 QUIET_S = 2.0
@@ -27,29 +35,30 @@ QUIET_S = 2.0
 
 
 def run(
-    scenario: Annotated[
-        str, typer.Argument(help="A TOML or Python file, or the name of a bundled scenario.")
-    ],
-    driver: Annotated[
-        DriverName,
-        typer.Option(
-            help="heap: pure nodes, modelled links; full: whole daemons in simulated time; "
-            "real: daemons on loopback."
-        ),
-    ] = "heap",
+    scenario: ScenarioWord,
+    driver: Driver = "heap",
     seed: Annotated[int, typer.Option(help="One seed, one trace, byte for byte.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A word of the scenario otherwise: link.loss=0.01. Repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="What the run leaves: report, tables, figures. Default: in runs/."),
+    ] = None,
+    no_out: Annotated[bool, typer.Option("--no-out", help="Leave nothing behind.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Run a scenario. Exit 0: as expected; 1: not so; 2: it cannot be run; 130: interrupted.
 
     Example: meshsim run quickstart --driver full --seed 7
     """
     try:
-        document = open_document(scenario)
-        began = time.perf_counter()
-        with _progress(document.scenario) as say:
-            outcome = run_experiment(document, driver, seed, say)
-        result = result_of(document.scenario, outcome, time.perf_counter() - began)
+        document, said = _asked(scenario, changes or [])
+        folder = None
+        if not no_out:
+            folder = out or default_folder(document.scenario.name, said, driver, seed)
+        result, outcome = _carry_out(document, said, (driver, seed), folder)
     except MeshError as error:
         fail(f"{error.code}: {error.message}", EXIT_USAGE)
     except Violation as violation:
@@ -60,8 +69,42 @@ def run(
         typer.echo(msgspec.json.encode(result).decode())
     else:
         _show(document.scenario, result, outcome)
+    if folder is not None:
+        typer.echo(f"report: {folder / REPORT}", err=True)
     if not result.met:
         raise typer.Exit(EXIT_UNMET)
+
+
+def _carry_out(
+    document: Document,
+    changes: tuple[Change, ...],
+    how: tuple[DriverName, int],
+    folder: Path | None,
+) -> tuple[Result, Outcome]:
+    """Run it and leave what it leaves. That a folder is taken is found before the run."""
+    driver, seed = how
+    if folder is not None:
+        check_free(folder, document.scenario.name, driver, seed)
+    setting = prepare(document)
+    began = time.perf_counter()
+    with _progress(document.scenario) as say:
+        outcome = run_experiment(document, driver, seed, say, setting)
+    result = result_of(document.scenario, outcome, time.perf_counter() - began)
+    if folder is not None:
+        chart = chart_of(setting, document.scenario.start)
+        write(folder, Run(document, changes, result, outcome, chart))
+    return result, outcome
+
+
+def _asked(word: str, texts: list[str]) -> tuple[Document, tuple[Change, ...]]:
+    """The scenario, and what of it was set otherwise. Raises ScenarioError."""
+    document, changes = open_document(word), []
+    for path, values in map(parse_change, texts):
+        if len(values) > 1:
+            raise ScenarioError(f"one run has one {path}; `meshsim sweep` takes several")
+        changes.append((path, values[0]))
+    said = tuple(changes)
+    return replace(document, scenario=changed(document.scenario, said)), said
 
 
 class _Say:
