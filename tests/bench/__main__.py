@@ -10,7 +10,7 @@ import argparse
 
 from rich.console import Console
 
-from tests.bench import kernel, routes, whole, wire
+from tests.bench import full, kernel, routes, whole, wire
 from tests.bench.measure import hardware, show_rows
 
 ABOUT_ROUTES = """\
@@ -19,8 +19,8 @@ departure, waits for contacts to come and keeps the ways; the baselines get a fi
 graph of one instant and answer with lengths alone.
 """
 
-SUBJECTS = ("routes", "wire", "kernel", "whole", "large")
-SLOW = ("large",)
+SUBJECTS = ("routes", "wire", "kernel", "whole", "large", "full")
+SLOW = ("large", "full")
 """Measured only when asked for: minutes, and gigabytes."""
 
 
@@ -45,6 +45,8 @@ def main() -> None:
         whole.show(console, whole.THOUSAND)
     if "large" in wanted:
         whole.show(console, whole.TEN_THOUSAND)
+    if "full" in wanted:
+        full.show(console)
 
 
 if __name__ == "__main__":
