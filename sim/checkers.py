@@ -28,6 +28,7 @@ from meshd.seam import (
 from protocols import LinkMessage
 from protocols.errors import ProtocolError
 from protocols.frame import LENGTH_BYTES
+from protocols.record import Verifier
 from protocols.types import SECOND, Instant, JobId, LinkId, PacketId
 from sim.host import Host
 from sim.laws import LAWS
@@ -53,7 +54,7 @@ HEARD = {b"\xa6packet", b"\xa7records"}
 class Checkers:
     """Hears all that reaches a node and all it asks for; raises Violation when a law is broken."""
 
-    def __init__(self) -> None:
+    def __init__(self, genuine: Verifier) -> None:
         self._lives: dict[int, int] = {}
         self._up: set[tuple[int, LinkId]] = set()
         self._ever: set[tuple[int, LinkId]] = set()
@@ -64,7 +65,7 @@ class Checkers:
         self._now: Instant = 0
         self.saw: Counter[str] = Counter()
         """Interesting states, and how often they were reached."""
-        self._laws: list[Law] = [law(self.saw) for law in LAWS]
+        self._laws: list[Law] = [law(self.saw, genuine) for law in LAWS]
         self.checks = 0
 
     # --- what reaches a node --------------------------------------------------------------------

@@ -179,7 +179,12 @@ def _listed(nodes: Names) -> tuple[str, ...]:
 def make_world(scenario: Scenario, setting: Setting, seed: int) -> World:
     """The world of a scenario, started: all but those asleep."""
     node = scenario.node
-    physics = Physics(loss=scenario.link.loss, commit_ns=parse_duration(node.commit))
+    physics = Physics(
+        loss=scenario.link.loss,
+        commit_ns=parse_duration(node.commit),
+        roster=node.roster,
+        crypto=node.crypto,
+    )
     world = World(seed, setting.plan, scenario.start, physics)
     for name, kind in zip(setting.names, setting.kinds, strict=True):
         slots = node.slots if kind == "satellite" else node.ground_slots

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from meshd.node import PRESENCE_TTL_NS, Node, NodeConfig
-from protocols.record import Body, Presence, Record, Statement, sign
+from protocols.record import Body, Presence, Record, Signer, Statement, sign
 from protocols.types import Instant, LinkId, NodeId
-from sim.chance import signer
 from sim.faults.clock import SkewedClock
 from sim.faults.disk import Disk
 from sim.faults.stall import Stall
@@ -24,6 +23,7 @@ class Host:
 
     index: int
     config: NodeConfig
+    sign: Signer
     speed: float = 1.0
     node: Node | None = None
     life: int = 0
@@ -94,8 +94,7 @@ class Host:
 def signed(host: Host, now: Instant) -> list[Record]:
     """What a node would have said of itself before launch: who it is, and its load when idle."""
     bodies: tuple[Body, ...] = (host.presence, host.config.work.idle)
-    sign_as = signer(host.id)
     return [
-        sign(Statement(host.id, number, now, PRESENCE_TTL_NS, body), sign_as)
+        sign(Statement(host.id, number, now, PRESENCE_TTL_NS, body), host.sign)
         for number, body in enumerate(bodies, start=1)
     ]

@@ -54,10 +54,8 @@ def links(nodes: Mapping[str, Node], plan: ContactPlan | None, now: Instant) -> 
 def known_share(nodes: Iterable[Node]) -> float:
     """How much of the membership the living know of each other, from 0 to 1."""
     alive = list(nodes)
-    ids = [node.config.node for node in alive]
+    ids = frozenset(node.config.node for node in alive)
     pairs = len(alive) * (len(alive) - 1)
     if not pairs:
         return 1.0
-    known = sum(id in node.router.members for node in alive for id in ids)
-    mine = sum(node.config.node in node.router.members for node in alive)
-    return (known - mine) / pairs
+    return sum(node.router.count_known(ids - {node.config.node}) for node in alive) / pairs

@@ -28,8 +28,9 @@ from meshd.topology.plan import ContactPlan
 from protocols.forward import PacketIds
 from protocols.job import JobSpec
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, JobId, NodeId, PacketId
-from sim.chance import make_verifier, node_id, number, signer, stream
+from sim.chance import node_id, number, stream
 from sim.checkers import Checkers, conserved
+from sim.crypto import Crypto, signer_of, verifier_of
 from sim.driver import Performer
 from sim.faults.harm import Harm
 from sim.host import Host, signed
@@ -54,6 +55,7 @@ class Physics:
     """Whom a node knows when it starts: those who live where its contacts lead, by name alone; or
     all of the mesh, by one signed roster that all nodes share, so that nothing of it is gossiped.
     """
+    crypto: Crypto = "modelled"
     predict: bool = True
     """Whether to ask the source's router, for every packet sent, when it will arrive."""
     check: bool = True
@@ -83,12 +85,12 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.tally = Tally()
         self.trace = Trace(self.physics.lines_max)
-        self.checkers = Checkers() if self.physics.check else None
+        self._verifier = verifier_of(self.physics.crypto)
+        self.checkers = Checkers(self._verifier) if self.physics.check else None
         self.events = 0
         self._by_id: dict[NodeId, Host] = {}
         self._ids: dict[str, PacketIds] = {}
         self.queue: Queue = CalendarQueue() if queue is None else queue
-        self._verifier = make_verifier()
         self._roster: Roster | None = None
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
@@ -104,7 +106,8 @@ class World:
         assert name not in self.hosts, f"two nodes are called {name}"
         me = node_id(self.seed, name)
         config = NodeConfig(me, name, site, work or WorkPolicy(slots=1))
-        host = Host(len(self.hosts), config, speed)
+        sign = signer_of(self.physics.crypto, self.seed, name, me)
+        host = Host(len(self.hosts), config, sign, speed)
         self.hosts[name] = host
         self._by_id[me] = host
         self._ids[name] = PacketIds(me, "a")
@@ -305,7 +308,7 @@ class World:
     def _begin(self, host: Host) -> None:
         assert host.node is None, f"{host.name} is up already"
         rng = stream(self.seed, host.name, "node", host.life)
-        host.node = Node(host.config, rng, signer(host.id), self._verifier)
+        host.node = Node(host.config, rng, host.sign, self._verifier)
         host.life += 1
         rows = tuple(sorted(host.rows.items()))
         self.saw("a node started from the rows of a life before", bool(rows))

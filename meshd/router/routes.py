@@ -122,6 +122,11 @@ class Router:
                 return []
         return self._changed()
 
+    def count_known(self, nodes: frozenset[NodeId]) -> int:
+        """How many of these it has heard of."""
+        strange = nodes.difference(self._roster.members)
+        return len(nodes) - len(strange.difference(self._members))
+
     def _load(self, roster: Roster) -> None:
         said = [member for member in self._members.values() if not _agrees(roster, member)]
         self._roster = roster

@@ -12,7 +12,7 @@ from protocols.forward import Accepted, Packet
 from protocols.gossip import Records
 from protocols.record import Body, LinkState, Presence, Record, Standing, Statement, sign
 from protocols.types import HOUR, SECOND, Instant, NodeId
-from sim.chance import signer, stream
+from sim.chance import stream
 from sim.host import Host
 from sim.scenario.actions import Lie
 
@@ -55,8 +55,8 @@ def _victim(world: World, host: Host) -> Host:
     return stream(world.seed, "victim", host.name, world.now).choice(others)
 
 
-def _said(author: NodeId, sequence: int, at: Instant, body: Body, by: NodeId) -> Record:
-    return sign(Statement(author, sequence, at, PRESENCE_TTL_NS, body), signer(by))
+def _said(author: NodeId, sequence: int, at: Instant, body: Body, by: Host) -> Record:
+    return sign(Statement(author, sequence, at, PRESENCE_TTL_NS, body), by.sign)
 
 
 def _sequence(host: Host) -> int:
@@ -67,24 +67,24 @@ def _sequence(host: Host) -> int:
 def _forged(world: World, host: Host, number: int) -> list[Record]:
     victim = _victim(world, host)
     body = Presence(victim.name, "", ("/sim/nowhere",))
-    return [_said(victim.id, 1_000_000, world.now, body, by=host.id)]
+    return [_said(victim.id, 1_000_000, world.now, body, by=host)]
 
 
 def _stale(world: World, host: Host, number: int) -> list[Record]:
     """What a neighbour may have kept: genuine, and long overtaken."""
     victim = _victim(world, host)
     at = world.now - 60 * SECOND
-    return [_said(victim.id, 1, at, LinkState((), ()), by=victim.id)]
+    return [_said(victim.id, 1, at, LinkState((), ()), by=victim)]
 
 
 def _future(world: World, host: Host, number: int) -> list[Record]:
     body = host.presence
-    return [_said(host.id, _sequence(host) + AHEAD, world.now + HOUR, body, by=host.id)]
+    return [_said(host.id, _sequence(host) + AHEAD, world.now + HOUR, body, by=host)]
 
 
 def _equivocal(world: World, host: Host, number: int) -> list[Record]:
     body = Presence(host.name, host.config.site, (f"/sim/{host.name}/{number}",))
-    return [_said(host.id, _sequence(host) + AHEAD, world.now, body, by=host.id)]
+    return [_said(host.id, _sequence(host) + AHEAD, world.now, body, by=host)]
 
 
 def _poisoned(world: World, host: Host, number: int) -> list[Record]:
@@ -94,8 +94,8 @@ def _poisoned(world: World, host: Host, number: int) -> list[Record]:
     others = (other.id for other in world.hosts.values() if other is not host)
     near = LinkState(tuple(Standing(other, 0) for other in others), ())
     return [
-        _said(host.id, last + AHEAD, world.now, nowhere, by=host.id),
-        _said(host.id, last + AHEAD + 1, world.now, near, by=host.id),
+        _said(host.id, last + AHEAD, world.now, nowhere, by=host),
+        _said(host.id, last + AHEAD + 1, world.now, near, by=host),
     ]
 
 

@@ -13,6 +13,7 @@ from meshd.forwarding.forwarder import Key
 from meshd.seam import Effect, Event, Note, PayloadLost
 from protocols import LinkMessage
 from protocols.forward import Packet
+from protocols.record import Verifier
 from protocols.types import Instant, PacketId
 from sim.host import Host
 from sim.laws.law import Law, require
@@ -23,8 +24,8 @@ LONG_NS = 5_000_000_000
 class Custody(Law):
     """Counts the custodians of every packet by what changes at the node that was touched."""
 
-    def __init__(self, saw: Counter[str]) -> None:
-        super().__init__(saw)
+    def __init__(self, saw: Counter[str], genuine: Verifier) -> None:
+        super().__init__(saw, genuine)
         self._held: dict[int, dict[Key, Instant]] = {}
         self._custodians: Counter[PacketId] = Counter()
         self._settled: set[PacketId] = set()

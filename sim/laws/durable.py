@@ -16,6 +16,7 @@ from meshd.scheduler.states import (
     shard_rows,
 )
 from meshd.seam import Effect, ReportJob
+from protocols.record import Verifier
 from protocols.types import JobId
 from sim.host import Host
 from sim.laws.law import Law, require
@@ -24,8 +25,8 @@ from sim.laws.law import Law, require
 class Durable(Law):
     """Reads the rows behind every report of a job."""
 
-    def __init__(self, saw: Counter[str]) -> None:
-        super().__init__(saw)
+    def __init__(self, saw: Counter[str], genuine: Verifier) -> None:
+        super().__init__(saw, genuine)
         self._epochs: dict[tuple[int, JobId, int], int] = {}
 
     def effect(self, host: Host, effect: Effect) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from meshd.seam import Effect, Event
 from protocols import LinkMessage
+from protocols.record import Verifier
 from protocols.types import Instant
 from sim.host import Host
 
@@ -28,11 +29,12 @@ def require(holds: bool, law: str, *about: object) -> None:
 class Law:
     """Only the node that is touched is looked at. `saw` counts interesting states.
 
-    `told` is the node's own time, `heard` the message of a received frame.
+    `genuine` knows a true signature; `told` is the node's own time, `heard` the message of a frame.
     """
 
-    def __init__(self, saw: Counter[str]) -> None:
+    def __init__(self, saw: Counter[str], genuine: Verifier) -> None:
         self.saw = saw
+        self.genuine = genuine
 
     def after(
         self,

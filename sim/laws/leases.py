@@ -9,6 +9,7 @@ from meshd.scheduler.holder import Lease
 from meshd.scheduler.states import Phase, ShardRow, Status
 from meshd.seam import Effect, Event, Note, ReportJob
 from protocols import LinkMessage
+from protocols.record import Verifier
 from protocols.types import Instant, JobId, NodeId
 from sim.host import Host
 from sim.laws.law import Law, require
@@ -29,8 +30,8 @@ SAID = {
 class Leases(Law):
     """Compares the shards of a touched node with what they were."""
 
-    def __init__(self, saw: Counter[str]) -> None:
-        super().__init__(saw)
+    def __init__(self, saw: Counter[str], genuine: Verifier) -> None:
+        super().__init__(saw, genuine)
         self._shards: dict[tuple[int, JobId], list[ShardRow]] = {}
         self._status: dict[tuple[int, JobId], Status] = {}
         self._taken: set[tuple[NodeId, Lease]] = set()

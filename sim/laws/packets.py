@@ -11,6 +11,7 @@ from protocols import LinkMessage
 from protocols.bounds import HOP_LIMIT_MAX
 from protocols.forward import Accepted, Packet, Refused
 from protocols.gossip import Digest
+from protocols.record import Verifier
 from protocols.types import Instant, LinkId, NodeId, PacketId
 from sim.host import Host
 from sim.laws.law import Law, require
@@ -26,8 +27,8 @@ def sniff(frame: bytes) -> bytes:
 class Packets(Law):
     """Remembers with how many hops behind it each packet came to each node."""
 
-    def __init__(self, saw: Counter[str]) -> None:
-        super().__init__(saw)
+    def __init__(self, saw: Counter[str], genuine: Verifier) -> None:
+        super().__init__(saw, genuine)
         self._came: dict[tuple[int, PacketId], set[int]] = {}
         self._accepted: set[tuple[int, PacketId, int]] = set()
         self._sent: set[tuple[int, NodeId, PacketId, int]] = set()

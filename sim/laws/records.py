@@ -11,9 +11,8 @@ from meshd.router.roster import Key
 from meshd.seam import Effect, Event, SendFrame
 from protocols import LinkMessage
 from protocols import gossip as wire
-from protocols.record import DOMAIN, KINDS, read
+from protocols.record import DOMAIN, KINDS, Verifier, read
 from protocols.types import Instant, NodeId
-from sim.chance import make_verifier
 from sim.host import Host
 from sim.laws.law import Law, require
 from sim.laws.packets import sniff
@@ -22,9 +21,8 @@ from sim.laws.packets import sniff
 class Records(Law):
     """Looks at what a frame of records has changed in the table of its receiver."""
 
-    def __init__(self, saw: Counter[str]) -> None:
-        super().__init__(saw)
-        self._genuine = make_verifier()
+    def __init__(self, saw: Counter[str], genuine: Verifier) -> None:
+        super().__init__(saw, genuine)
         self._proved: set[int] = set()
         self._seen: dict[tuple[int, int, Key], int] = {}
         self._forgiven: set[NodeId] = set()
@@ -81,7 +79,7 @@ class Records(Law):
             self._seen[place] = sequence
             if sequence != last or entry.record is record:
                 proof = entry.record
-                genuine = self._genuine(
+                genuine = self.genuine(
                     entry.statement.author, DOMAIN + proof.statement, proof.signature
                 )
                 require(genuine, "nothing is believed that is not signed", host.name, key)

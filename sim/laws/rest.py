@@ -11,7 +11,7 @@ from meshd.scheduler.states import JobView, Status
 from meshd.seam import Started
 from protocols.record import LinkState, Presence
 from protocols.types import MICROSECOND, SECOND, Duration, NodeId
-from sim.chance import make_verifier, signer, stream
+from sim.chance import make_verifier, stream
 from sim.driver import output_of_shard
 from sim.host import Host
 from sim.laws.bounds import audit
@@ -166,7 +166,7 @@ def _empty(host: Host) -> None:
 def _same_as_its_disk(world: World, host: Host) -> None:
     """A node that started now would know what this one does: its jobs, results and links."""
     node = _node(host)
-    fresh = Node(host.config, stream(0, "fresh"), signer(host.id), make_verifier())
+    fresh = Node(host.config, stream(0, "fresh"), host.sign, make_verifier())
     fresh.handle(Started(tuple(sorted(host.rows.items()))), world.now)
     about = "a restarted node knows what it knew"
     require(fresh.scheduler.sink.view() == node.scheduler.sink.view(), about, host.name, "results")

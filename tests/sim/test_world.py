@@ -316,3 +316,18 @@ def test_a_deadline_that_was_kept_is_the_one_that_would_be_worked_out():
             times = [m.next_deadline() for m in node._machines if m is not neighbours]
             times.append(neighbours._earliest())
             assert node.next_deadline() == min(at for at in times if at is not None)
+
+
+def test_real_keys_decide_as_modelled_ones_do():
+    """Signatures differ, and so do hashes; nobody decides otherwise."""
+    told = []
+    for crypto in ("modelled", "ed25519"):
+        world = cabled("ab", "bc", physics=Physics(crypto=crypto))
+        world.run_for(5 * SECOND)
+        packet = world.send("a", "c")
+        world.run_for(5 * SECOND)
+        sent = world.tally.sent[packet]
+        told.append((world.events, sent.hops, sent.arrived_at))
+        assert world.tally.notes["bad-signature"] == 0
+    assert told[0][:2] == told[1][:2]
+    assert abs(told[0][2] - told[1][2]) < MICROSECOND
