@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Set
 
-from meshd.node import Node
 from meshd.scheduler.states import Phase, Status
 from meshd.seam import (
     BlobRejected,
@@ -130,14 +129,12 @@ class Checkers:
             require(done, "a completed job has every result", name)
 
 
-def conserved(tally: Tally, alive: Iterable[Node]) -> dict[str, int]:
+def conserved(tally: Tally, held: Set[PacketId]) -> dict[str, int]:
     """Packets sent = delivered + lost with a code + still held; raises Violation when some vanish.
 
-    What was in custody of a node when it was killed, and nowhere else, is lost as "node-killed".
+    `held` is in custody of the living. What was in that of a node when it was killed, and nowhere
+    else, is lost as "node-killed".
     """
-    held: set[PacketId] = set()
-    for node in alive:
-        held.update(custody.packet.id for custody in node.forwarder.view())
     counts = {"sent": len(tally.sent), "delivered": len(tally.delivered()), "lost": 0, "held": 0}
     for sent in tally.missing():
         if {sent.packet, f"{sent.packet}~", f"{sent.packet}!", f"{sent.packet}~!"} & held:
