@@ -38,6 +38,7 @@ from sim.orders import (
     Offered,
     Order,
     Roster,
+    SetOff,
     Take,
     Views,
     Want,
@@ -82,9 +83,12 @@ class Crew:
         return self._ground.clock.now()
 
     async def do(self, order: Order[A]) -> A:
-        """Carry out one order; only `Begin` takes time."""
+        """Carry out one order; only `Begin` and `SetOff` take time."""
+        answer: object = None
         if isinstance(order, Begin):
-            answer: object = tuple([await self._begin(name) for name in order.names])
+            answer = tuple([await self._begin(name) for name in order.names])
+        elif isinstance(order, SetOff):
+            await self._set_off(order)
         else:
             answer = self._table[type(order)](order)
         return cast(A, answer)
@@ -112,6 +116,11 @@ class Crew:
 
         self._watching.enter_context(daemon.driver.watch(hear))
         return daemon.addresses[0]
+
+    async def _set_off(self, order: SetOff) -> None:
+        await self._ground.set_off(order.real)
+        for daemon in self.fleet.daemons.values():
+            daemon.driver.post(RecordsLoaded(()))  # it slept as long as time stood
 
     def _end(self, order: End) -> tuple[PacketId, ...]:
         daemon = self._daemon(order.name)

@@ -89,6 +89,9 @@ class Ground(Shared):
         self.medium.part(frozenset(map(self.end_of, parted)))
         self.medium.cut_off(frozenset(map(self.end_of, out)))
 
+    async def set_off(self, real: Instant) -> None:
+        """Let mission time pass from a real instant on, where it does not by itself."""
+
     def sever(self, name: str) -> None:
         """A daemon is about to be killed: nothing it says from now on may be heard."""
 

@@ -85,6 +85,12 @@ class Bar(Order[None], frozen=True):
     out: tuple[str, ...]
 
 
+class SetOff(Order[None], frozen=True):
+    """Everyone is there: mission time passes from this real instant on."""
+
+    real: Instant
+
+
 class Look(Order[tuple[Seen, ...]], frozen=True):
     """What can be seen of every daemon that lives."""
 
@@ -99,7 +105,9 @@ class Count(Order[dict[str, float]], frozen=True):
     """What was counted since the start."""
 
 
-AnyOrder: TypeAlias = Begin | Roster | Meet | Want | Offer | Take | End | Bar | Look | Views | Count
+AnyOrder: TypeAlias = (
+    Begin | Roster | Meet | Want | Offer | Take | End | Bar | SetOff | Look | Views | Count
+)
 
 
 def answer_type(kind: type[Order[Any]]) -> Any:

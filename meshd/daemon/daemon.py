@@ -63,6 +63,10 @@ class Shared:
         """What carries its connections; None for TCP."""
         return None
 
+    def light(self, daemon: Daemon) -> Callable[[NodeId], float] | None:
+        """Real seconds that frames from a node are held; None where distance is no pretence."""
+        return daemon.light_seconds if daemon.config.emulate_light else None
+
     def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
         """What runs its shards, and posts how they ended."""
         return Executor(self.pool, daemon.blobs, post, daemon.config.allow_command)
@@ -202,7 +206,7 @@ class Daemon:
             self.identity,
             listen,
             self._post,
-            emulate=self._light_seconds if self.config.emulate_light else None,
+            emulate=self.shared.light(self),
             transport=self.shared.transport(self),
             now=self.shared.clock.now,
         )
@@ -216,7 +220,7 @@ class Daemon:
                 task_status = trio.TASK_STATUS_IGNORED
         task_status.started()
 
-    def _light_seconds(self, peer: NodeId) -> float:
+    def light_seconds(self, peer: NodeId) -> float:
         """Real seconds a frame from a neighbour is held to stand for its light time."""
         router = self.node.router
         here, there = router.site(self.identity.node_id), router.site(peer)
