@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import trio
 
 from meshd.blobs.fetch import BLOB_PORT, piece_of, written
 from meshd.node import Node
 from meshd.ports import BlobPort, ClockPort, ExecutorPort, LinkPort, StorePort
-from meshd.recording import Journal
 from meshd.seam import (
     CloseLink,
     Effect,
@@ -38,6 +37,7 @@ from meshd.seam import (
 )
 from protocols.errors import MeshError
 from protocols.forward import PacketIds
+from protocols.types import Instant
 
 if TYPE_CHECKING:
     from trio_typing import TaskStatus
@@ -67,6 +67,13 @@ class Ports:
     executor: ExecutorPort
 
 
+class Witness(Protocol):
+    """Sees what a node takes and wants, in order: a `meshd.recording.Journal`, or a trace."""
+
+    def begin(self, event: Event, now: Instant) -> None: ...
+    def end(self, effects: list[Effect]) -> None: ...
+
+
 class Driver:
     """Feeds events to a node one at a time and performs what it asks, in order.
 
@@ -74,7 +81,7 @@ class Driver:
     wait for its commit, while other events go on. A `journal` writes down what happens.
     """
 
-    def __init__(self, node: Node, ports: Ports, journal: Journal | None = None) -> None:
+    def __init__(self, node: Node, ports: Ports, journal: Witness | None = None) -> None:
         self.node = node
         self.ports = ports
         self.journal = journal

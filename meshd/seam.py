@@ -15,6 +15,7 @@ from protocols.record import Body, Record
 from protocols.types import Cid, Duration, Instant, JobId, LinkId, NodeId, PacketId
 
 if TYPE_CHECKING:
+    from meshd.router.roster import Roster
     from meshd.topology.plan import ContactPlan
 
 # --- Events: what the world tells a node --------------------------------------------------------
@@ -65,9 +66,16 @@ class FrameReceived:
 
 @dataclass(frozen=True, slots=True)
 class RecordsLoaded:
-    """Records that came by another way than a link (a roster); verified like any other."""
+    """Records that came by another way than a link; verified like any other."""
 
     records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLoaded:
+    """What all nodes signed before launch, verified already; shared by the nodes of a process."""
+
+    roster: Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +369,7 @@ Event: TypeAlias = (
     | LinkFailed
     | FrameReceived
     | RecordsLoaded
+    | RosterLoaded
     | StandingWanted
     | PlanLoaded
     | JobSubmitted
@@ -371,19 +380,9 @@ Event: TypeAlias = (
 )
 
 Effect: TypeAlias = (
-    OpenLink
-    | CloseLink
-    | SendFrame
-    | Persist
-    | RunShard
-    | StopShard
-    | ReadBlob
-    | WriteBlob
-    | ReleaseBlob
-    | ReportJob
-    | Note
-    | Signal
-)
+    OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | ReadBlob | WriteBlob
+    | ReleaseBlob | ReportJob | Note | Signal
+)  # fmt: skip
 
 
 class Machine(Protocol):

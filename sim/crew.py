@@ -109,13 +109,17 @@ class Crew:
         world = World(setting.sky, setting.policy) if setting.sky and setting.policy else None
         await self.fleet.ended(name)
         daemon = await self.fleet.start(name, config, world)
+        self._follow(daemon)
+        return daemon.addresses[0]
+
+    def _follow(self, daemon: Daemon) -> None:
+        """Hear of everything that it tells, at the instant that it does."""
 
         def hear(happening: Happening) -> bool:
             self._hear(happening, self.now)
             return False  # heard already: nothing is to wait in a queue
 
         self._watching.enter_context(daemon.driver.watch(hear))
-        return daemon.addresses[0]
 
     async def _set_off(self, order: SetOff) -> None:
         await self._ground.set_off(order.real)
@@ -134,7 +138,7 @@ class Crew:
 
     def _presence(self, name: str) -> tuple[Record, ...]:
         daemon = self._daemon(name)
-        return daemon.node.gossip.records(daemon.identity.node_id) if daemon else ()
+        return daemon.node.gossip.presence(daemon.identity.node_id) if daemon else ()
 
     def _meet(self, order: Meet) -> None:
         for name, records in order.heard:

@@ -10,18 +10,23 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import trio
+from msgspec.structs import replace
 
+from meshd.daemon.daemon import Daemon
 from meshd.daemon.demo import first_error
 from meshd.daemon.fleet import Fleet, open_fleet
+from meshd.seam import Effect, Event
 from protocols.types import Instant
-from sim.crew import Crew
+from sim.crew import Crew, Hear
 from sim.daemons import DaemonMesh
-from sim.ground import Ways
+from sim.ground import Ground, Ways
 from sim.laboratory import Laboratory
 from sim.mesh import Mesh
+from sim.outcome import Outcome
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.simclock import SimClock
+from sim.trace import Trace
 
 T = TypeVar("T")
 
@@ -37,7 +42,9 @@ class FullMesh(DaemonMesh):
         super().__init__(scenario, setting, laboratory.seed, fleet.nursery)
         self.laboratory, self.fleet = laboratory, fleet
         laboratory.furnish(setting.names, setting.cables)
-        self.hosts = (Crew(scenario, setting, laboratory, fleet, self.tally.hear),)
+        crew = _TracedCrew(scenario, setting, laboratory, fleet, self.tally.hear)
+        self.trace = crew.trace
+        self.hosts = (crew,)
 
     async def launch(self) -> None:
         await super().launch()
@@ -51,9 +58,42 @@ class FullMesh(DaemonMesh):
         await trio.sleep(self.laboratory.mission.real_seconds_until(at))
         await self.laboratory.mission.clock.settle()
 
+    async def outcome(self) -> Outcome:
+        outcome = await super().outcome()
+        counters = {**outcome.counters, "trace_items": self.trace.count}
+        return replace(outcome, counters=counters, trace_hash=self.trace.hash)
+
     def _address_of(self, name: str) -> str:
         """Known before it lives: who is wired to a sleeper calls it from the start."""
         return self.laboratory.address_of(name)
+
+
+class _TracedCrew(Crew):
+    """A crew that writes a trace of all that its nodes take and want."""
+
+    def __init__(
+        self, scenario: Scenario, setting: Setting, ground: Ground, fleet: Fleet, hear: Hear
+    ) -> None:
+        super().__init__(scenario, setting, ground, fleet, hear)
+        self.trace, self._names = Trace(), setting.names
+
+    def _follow(self, daemon: Daemon) -> None:
+        super()._follow(daemon)
+        daemon.driver.journal = _Witness(self.trace, self._names.index(daemon.name))
+
+
+class _Witness:
+    """Tells the trace what one node takes and wants."""
+
+    def __init__(self, trace: Trace, index: int) -> None:
+        self._trace, self._index, self._now = trace, index, 0
+
+    def begin(self, event: Event, now: Instant) -> None:
+        self._now = now
+        self._trace.event(now, self._index, event)
+
+    def end(self, effects: list[Effect]) -> None:
+        self._trace.effects(self._now, self._index, effects)
 
 
 def carry(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from meshd.node import Node, NodeConfig
-from protocols.record import Presence
+from meshd.node import PRESENCE_TTL_NS, Node, NodeConfig
+from protocols.record import Body, Presence, Record, Statement, sign
 from protocols.types import Instant, LinkId, NodeId
+from sim.chance import signer
 from sim.medium import Link
 from sim.stores import MemoryBlobs
 
@@ -67,3 +68,13 @@ class Host:
             self.woken_at, self.wakes = now, 0
         self.wakes += 1
         assert self.wakes <= IDLE_WAKES_MAX, f"{self.name} wakes for ever at {now}"
+
+
+def signed(host: Host, now: Instant) -> list[Record]:
+    """What a node would have said of itself before launch: who it is, and its load when idle."""
+    bodies: tuple[Body, ...] = (host.presence, host.config.work.idle)
+    sign_as = signer(host.id)
+    return [
+        sign(Statement(host.id, number, now, PRESENCE_TTL_NS, body), sign_as)
+        for number, body in enumerate(bodies, start=1)
+    ]

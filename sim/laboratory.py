@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshd.adapters.executor import Executor, WorkerPool
-from meshd.daemon.daemon import Daemon
+from meshd.daemon.daemon import Daemon, Light
 from meshd.ports import ExecutorPort
 from meshd.seam import Event
 from meshd.topology import ContactPlan
@@ -56,6 +56,9 @@ class Laboratory(Ground):
 
     def transport(self, daemon: Daemon) -> WireTransport:
         return self.wire.transport(self.end_of(daemon.name))
+
+    def light(self, daemon: Daemon) -> Light:
+        return "carried"
 
     def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
         if not self.ways.real_workers:

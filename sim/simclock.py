@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any, TypeAlias
 
 import trio
 from trio import _core as trio_core
+from trio import _threads as trio_threads
 
 # trio-typing comes with py-libp2p and hides trio's own types, this one among them.
 from trio.testing import active_thread_count  # type: ignore[attr-defined]
@@ -31,6 +33,9 @@ SECONDS_MAX = float(1 << 19)
 _SLACK_NS = 0.25
 """A deadline of a whole number of nanoseconds is off by its float's rounding, less than this."""
 
+PATIENCE_S = 10.0
+"""How long, in real seconds, the loop waits for a thread it has started."""
+
 Call: TypeAlias = Callable[..., None]
 
 
@@ -38,12 +43,14 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
     """Simulated time, from 0 ns. `trio.run(main, clock=SimClock(seed))`.
 
     Time is held while a thread of `trio.to_thread` is out, under whatever limiter, and inside
-    `held()`: for worker processes. Tasks that become ready at one instant run in an order that
-    belongs to (seed, instant). With nothing ahead it waits, as trio does, for sockets and signals.
+    `held()`: for worker processes. Threads come back in the order in which they were sent, tasks
+    that become ready at one instant run in an order that belongs to (seed, instant). With nothing
+    ahead it waits, as trio does, for sockets and signals.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, patience_s: float = PATIENCE_S) -> None:
         self.seed = seed
+        self.patience_s = patience_s
         self.now_ns: Duration = 0
         """Since the start; exact."""
         self.jumps = 0
@@ -168,9 +175,32 @@ class SimMission(MissionClock):
 def make_scheduling_deterministic() -> None:
     """Have trio order the tasks of a batch by their birth, then shuffle by its seeded generator.
 
-    Left alone it reverses batches by chance. pytest-trio sets the same switch.
+    Left alone it reverses batches by chance; pytest-trio sets the same switch. And have the loop
+    wait for the threads it starts, under a SimClock.
     """
     vars(trio_core._run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    vars(trio_threads)["start_thread_soon"] = _start_thread
+
+
+def _start_thread(
+    work: Callable[[], Any], deliver: Callable[[Any], None], name: str | None = None
+) -> None:
+    """Start a thread and wait for it: which of two is faster must decide nothing.
+
+    Only so long: a thread that itself waits for the loop is let go on beside it, time held.
+    """
+    clock = trio.lowlevel.current_clock()
+    if not isinstance(clock, SimClock):
+        trio.lowlevel.start_thread_soon(work, deliver, name)
+        return
+    done = threading.Event()
+
+    def deliver_and_tell(result: Any) -> None:
+        deliver(result)
+        done.set()
+
+    trio.lowlevel.start_thread_soon(work, deliver_and_tell, name)
+    done.wait(clock.patience_s)
 
 
 def _waits_for_idle() -> bool:

@@ -8,7 +8,7 @@ from struct import Struct
 
 import msgspec
 
-from meshd.seam import Effect, Event, FrameReceived, PlanLoaded, SendFrame, Woke
+from meshd.seam import Effect, Event, FrameReceived, PlanLoaded, RosterLoaded, SendFrame, Woke
 from protocols.types import SECOND, Instant
 
 LINE_CHARACTERS_MAX = 240
@@ -84,6 +84,8 @@ class Trace:
             case PlanLoaded():
                 # A plan is named by its digest: its columns follow from what that covers.
                 self.mark(at, node, code, 0, what.plan.digest.encode())
+            case RosterLoaded():
+                self.mark(at, node, code, 0, what.roster.digest.encode())
             case _:
                 self.mark(at, node, code, 0, self._encode(what))
         if self._lines_max:

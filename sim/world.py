@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from meshd.node import Node, NodeConfig
+from meshd.router.roster import Roster, roster_of
 from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.states import JobView
 from meshd.seam import (
@@ -18,6 +19,7 @@ from meshd.seam import (
     Learnt,
     PayloadOffered,
     PlanLoaded,
+    RosterLoaded,
     StandingWanted,
     Started,
     Woke,
@@ -29,7 +31,7 @@ from protocols.types import MILLISECOND, SECOND, Duration, Instant, JobId, NodeI
 from sim.chance import make_verifier, node_id, signer, stream
 from sim.checkers import Checkers, conserved
 from sim.driver import Performer
-from sim.host import Host
+from sim.host import Host, signed
 from sim.links import Links
 from sim.medium import Medium
 from sim.queue import Action, CalendarQueue, Queue
@@ -47,8 +49,10 @@ class Physics:
     """Probability that a frame is lost on a link."""
     commit_ns: Duration = 0
     """What a Persist takes."""
-    roster: bool = True
-    """Whether a node starts with the keys of those who live where its contacts lead."""
+    roster: Literal["neighbours", "all", "none"] = "neighbours"
+    """Whom a node knows when it starts: those who live where its contacts lead, by name alone; or
+    all of the mesh, by one signed roster that all nodes share, so that nothing of it is gossiped.
+    """
     predict: bool = True
     """Whether to ask the source's router, for every packet sent, when it will arrive."""
     check: bool = True
@@ -84,6 +88,7 @@ class World:
         self._ids: dict[str, PacketIds] = {}
         self.queue: Queue = CalendarQueue() if queue is None else queue
         self._verifier = make_verifier()
+        self._roster: Roster | None = None
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
         self._performer = Performer(self, self.links, self.physics.commit_ns)
@@ -266,13 +271,24 @@ class World:
         self.deliver(host, Started(rows, host.blobs.cids(), (host.address,)))
         if self.plan is None:
             return
-        for other in self._roster(host):
+        if self.physics.roster == "all":
+            self.deliver(host, RosterLoaded(self.roster))
+        for other in self._acquaintances(host):
             self.deliver(host, Learnt(other.id, other.presence, self.now))
         self.deliver(host, PlanLoaded(self.plan))
 
-    def _roster(self, host: Host) -> list[Host]:
-        """Who lives where this node's contacts lead: what an operator loads before launch."""
-        if self.plan is None or not host.config.site or not self.physics.roster:
+    @property
+    def roster(self) -> Roster:
+        """What the hosts there are when it is first asked for have signed: who, and idle."""
+        if self._roster is None:
+            hosts = self.hosts.values()
+            records = [record for host in hosts for record in signed(host, self.now)]
+            self._roster = roster_of(records, self._verifier)
+        return self._roster
+
+    def _acquaintances(self, host: Host) -> list[Host]:
+        """Who lives where this node's contacts lead."""
+        if self.plan is None or not host.config.site or self.physics.roster != "neighbours":
             return []
         site = self.plan.index_of(host.config.site)
         names = {self.plan.names[contact.peer]: None for contact in self.plan.contacts_of(site)}

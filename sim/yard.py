@@ -18,7 +18,7 @@ import trio
 import trio.lowlevel
 
 from meshd.adapters.executor import WorkerPool
-from meshd.daemon.daemon import Daemon
+from meshd.daemon.daemon import Daemon, Light
 from meshd.daemon.demo import first_error
 from meshd.daemon.fleet import open_fleet
 from meshd.driver import Happening
@@ -95,16 +95,15 @@ class RealGround(Ground):
 
     # --- Shared ---------------------------------------------------------------------------------
 
-    def light(self, daemon: Daemon) -> Callable[[NodeId], float]:
+    def light(self, daemon: Daemon) -> Light:
         self._daemons[daemon.name] = daemon
+        return "held"
+
+    def light_seconds(self, daemon: Daemon, peer: NodeId) -> float:
+        there, now = self._names.get(peer), self.now()
         here = self.end_of(daemon.name)
-
-        def light_s(peer: NodeId) -> float:
-            there, now = self._names.get(peer), self.now()
-            path = self.medium.path(here, self.end_of(there), now) if there else None
-            return path.light(now) / SECOND / self.clock.speed if path else float("inf")
-
-        return light_s
+        path = self.medium.path(here, self.end_of(there), now) if there else None
+        return path.light(now) / SECOND / self.clock.speed if path else float("inf")
 
     def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
         return ModelledWork(self, daemon.blobs, post, self.ways.speed)

@@ -6,10 +6,11 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import trio
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 MEGABYTE = 1 << 20
 PORT_FILE = "listening"
 
+Light: TypeAlias = Literal["none", "held", "carried"]
+"""Light time of frames: none, held for it where they are received, or that of what carries them."""
+
 
 @dataclass(slots=True)
 class Shared:
@@ -63,9 +67,13 @@ class Shared:
         """What carries its connections; None for TCP."""
         return None
 
-    def light(self, daemon: Daemon) -> Callable[[NodeId], float] | None:
-        """Real seconds that frames from a node are held; None where distance is no pretence."""
-        return daemon.light_seconds if daemon.config.emulate_light else None
+    def light(self, daemon: Daemon) -> Light:
+        """Where its frames get their light time."""
+        return "held" if daemon.config.emulate_light else "none"
+
+    def light_seconds(self, daemon: Daemon, peer: NodeId) -> float:
+        """Real seconds that a frame from a node is held for, where it is; infinite behind a cut."""
+        return daemon.light_seconds(peer)
 
     def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
         """What runs its shards, and posts how they ended."""
@@ -202,13 +210,14 @@ class Daemon:
         return tuple(bare.split("\n")) if asked == "\n".join(self.config.listen) else ()
 
     def _make_links(self, listen: tuple[str, ...]) -> Libp2pLinks:
+        shared = self.shared
         return Libp2pLinks(
             self.identity,
             listen,
             self._post,
-            emulate=self.shared.light(self),
-            transport=self.shared.transport(self),
-            now=self.shared.clock.now,
+            emulate=partial(shared.light_seconds, self) if shared.light(self) == "held" else None,
+            transport=shared.transport(self),
+            now=shared.clock.now,
         )
 
     async def _follow(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

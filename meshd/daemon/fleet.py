@@ -91,7 +91,7 @@ class Fleet:
         roster = tuple(
             record
             for daemon in self.daemons.values()
-            for record in daemon.node.gossip.records(daemon.identity.node_id)
+            for record in daemon.node.gossip.presence(daemon.identity.node_id)
         )
         for daemon in self.daemons.values():
             daemon.driver.post(RecordsLoaded(roster))

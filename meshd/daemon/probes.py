@@ -231,10 +231,10 @@ class Probes:
 
     def _about(self, node: NodeId) -> Json:
         """Who is asked, and what the figures mean."""
-        config, note = self._daemon.config, None
-        if self._daemon.shared.clock.speed != 1:
+        daemon, note = self._daemon, None
+        if daemon.shared.clock.speed != 1:
             note = "the mission clock runs at another speed than 1: nothing is reported as measured"
-        elif self._daemon.world is not None and not config.emulate_light:
+        elif daemon.world is not None and daemon.shared.light(daemon) == "none":
             note = "light time is not emulated here: what is measured is this computer's own delay"
         return {"node": node, "name": self._names.name_of(node), "note": note}
 

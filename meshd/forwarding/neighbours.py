@@ -22,6 +22,7 @@ from meshd.seam import (
     OpenLink,
     Persist,
     PlanLoaded,
+    RosterLoaded,
     SendFrame,
     StandingWanted,
     Started,
@@ -123,7 +124,7 @@ class Neighbours:
             case Learnt(body=body) if not isinstance(body, Presence):
                 return []
             case _:
-                assert isinstance(event, Woke | Learnt)
+                assert isinstance(event, Woke | Learnt | RosterLoaded)
         return self._review(now)
 
     def next_deadline(self) -> Instant | None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 import protocols
+from meshd.gossip.table import OPEN, Table
+from meshd.router.roster import Entry, Key, Roster, key_of
 from meshd.seam import (
     CloseLink,
     Effect,
@@ -18,6 +20,7 @@ from meshd.seam import (
     Persist,
     Publish,
     RecordsLoaded,
+    RosterLoaded,
     SendFrame,
     Started,
     Woke,
@@ -25,8 +28,19 @@ from meshd.seam import (
 from protocols.bounds import DIGEST_ENTRIES_MAX, RECORDS_MAX
 from protocols.errors import ProtocolError
 from protocols.gossip import Digest, Held, Records
-from protocols.record import KINDS, Record, Signer, Statement, Verifier, read, sign, verify
-from protocols.types import MILLISECOND, SECOND, Instant, LinkId, NodeId
+from protocols.record import (
+    KINDS,
+    Body,
+    Presence,
+    Record,
+    Signer,
+    Statement,
+    Verifier,
+    read,
+    sign,
+    verify,
+)
+from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId, NodeId
 
 FLUSH_NS = 100 * MILLISECOND
 """News waits this long for company: one frame then carries many records."""
@@ -41,22 +55,6 @@ FRAME_RECORDS_BYTES_MAX = 131_072
 SEQUENCE_BLOCK = 1_000
 SEQUENCE_ROW = "sequence"
 
-OPEN = ("", "")
-
-Key = tuple[NodeId, str]
-"""(author, kind of statement)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The newest statement of an author and kind, and the record that proves it."""
-
-    statement: Statement
-    record: Record
-
-    def expired(self, now: Instant) -> bool:
-        return self.statement.issued_at + self.statement.ttl_ns <= now
-
 
 @dataclass(slots=True)
 class Peer:
@@ -66,6 +64,8 @@ class Peer:
     knows: dict[Key, int] = field(default_factory=dict)
     pending: dict[Key, None] = field(default_factory=dict)
     flush_at: Instant | None = None
+    roster: str | None = None
+    """The digest of the roster it leaves out of its digests; None until it has sent one."""
 
     def told(self, key: Key, sequence: int) -> None:
         """It says it holds this. Forgetting that costs a record sent in vain, no more."""
@@ -81,18 +81,19 @@ class Gossip:
         self._rng = rng
         self._signer = signer
         self._verifier = verifier
-        self._table: dict[Key, Entry] = {}
+        self._table = Table()
         self._peers: dict[NodeId, Peer] = {}
         self._sequence = 0
         self._reserved = 0
         self._level_at: Instant | None = None
 
     def view(self) -> tuple[Statement, ...]:
-        return tuple(self._table[key].statement for key in sorted(self._table))
+        return tuple(entry.statement for entry in self._table.all())
 
-    def records(self, author: NodeId) -> tuple[Record, ...]:
-        """What we hold of an author, as signed: a roster entry for others."""
-        return tuple(self._table[key].record for key in sorted(self._table) if key[0] == author)
+    def presence(self, author: NodeId) -> tuple[Record, ...]:
+        """An author's presence, as signed, if we hold it: a roster entry for others."""
+        entry = self._table.get((author, KINDS[Presence]))
+        return () if entry is None else (entry.record,)
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -113,6 +114,8 @@ class Gossip:
                 return self._receive(node, message.records, now)
             case RecordsLoaded(records=records):
                 return self._receive(self._me, records, now)
+            case RosterLoaded(roster=roster):
+                return self._load(roster, now)
             case MessageReceived(node=node, message=Digest() as digest):
                 return self._level(node, digest, now)
             case _:
@@ -134,8 +137,7 @@ class Gossip:
                 effects += self._flush(peer, now)
         if self._level_at is not None and self._level_at <= now:
             self._level_at = now + ANTI_ENTROPY_NS
-            for key in [key for key, entry in self._table.items() if entry.expired(now)]:
-                del self._table[key]
+            self._table.forget_expired(now)
             effects += self._renew(now)
             if self._peers:
                 peer = self._peers[self._rng.choice(sorted(self._peers))]
@@ -152,16 +154,50 @@ class Gossip:
         return [Persist(SEQUENCE_ROW, str(self._reserved).encode())]
 
     def _publish(self, event: Publish, now: Instant) -> list[Effect]:
+        key = (self._me, KINDS[type(event.body)])
+        roster = self._table.roster
+        if self._table.get(key) is roster.entries.get(key) and roster.holds(self._me, event.body):
+            return [Learnt(self._me, event.body, now)]  # everyone knows
+        return self._say(event.body, event.ttl_ns, now)
+
+    def _say(self, body: Body, ttl_ns: Duration, now: Instant) -> list[Effect]:
         self._sequence += 1
-        statement = Statement(self._me, self._sequence, now, event.ttl_ns, event.body)
+        statement = Statement(self._me, self._sequence, now, ttl_ns, body)
         self._store(statement, sign(statement, self._signer), now)
-        return [*self._reserve(), Learnt(self._me, event.body, now)]
+        return [*self._reserve(), Learnt(self._me, body, now)]
 
     def _renew(self, now: Instant) -> list[Effect]:
-        """What is still true is said again at half its life: no one forgets who stays silent."""
-        mine = [self._table.get((self._me, kind)) for kind in sorted(KINDS.values())]
-        old = [e for e in mine if e and e.statement.issued_at + e.statement.ttl_ns // 2 <= now]
-        return [effect for entry in old for effect in self._again(entry, now)]
+        """What is still true is said again at half its life: no one forgets who stays silent.
+
+        What the roster says is not forgotten.
+        """
+        old = [e for e in self._mine() if e.statement.issued_at + e.statement.ttl_ns // 2 <= now]
+        return [
+            effect
+            for entry in old
+            if not self._table.roster.holds(self._me, entry.statement.body)
+            for effect in self._again(entry, now)
+        ]
+
+    def _mine(self) -> list[Entry]:
+        found = [self._table.get((self._me, kind)) for kind in sorted(KINDS.values())]
+        return [entry for entry in found if entry]
+
+    def _load(self, roster: Roster, now: Instant) -> list[Effect]:
+        """What it says need not be said; what we say otherwise is said again, above its number."""
+        self._table.load(roster, self._me)
+        for peer in self._peers.values():
+            peer.roster = None
+        entries = [roster.entries.get((self._me, kind)) for kind in KINDS.values()]
+        listed = {key_of(e.statement): e.statement.sequence for e in entries if e}
+        self._sequence = max(self._sequence, *listed.values(), 0)
+        effects = self._reserve()
+        for entry in self._mine():
+            if not roster.holds(self._me, entry.statement.body) and (
+                entry.statement.sequence <= listed.get(key_of(entry.statement), 0)
+            ):
+                effects += self._again(entry, now)
+        return effects
 
     # --- others' statements ---------------------------------------------------------------------
 
@@ -179,7 +215,7 @@ class Gossip:
 
     def _accept(self, node: NodeId, record: Record, now: Instant) -> list[Effect]:
         statement = read(record)
-        key = (statement.author, KINDS[type(statement.body)])
+        key = key_of(statement)
         peer = self._peers.get(node)
         if peer is not None:
             peer.told(key, max(statement.sequence, peer.knows.get(key, 0)))
@@ -202,11 +238,11 @@ class Gossip:
         return [Learnt(statement.author, statement.body, statement.issued_at)]
 
     def _again(self, known: Entry, now: Instant) -> list[Effect]:
-        return self._publish(Publish(known.statement.body, known.statement.ttl_ns), now)
+        return self._say(known.statement.body, known.statement.ttl_ns, now)
 
     def _store(self, statement: Statement, record: Record, now: Instant) -> None:
-        key = (statement.author, KINDS[type(statement.body)])
-        self._table[key] = Entry(statement, record)
+        key = key_of(statement)
+        self._table.put(key, Entry(statement, record))
         for peer in self._peers.values():
             if peer.knows.get(key, 0) < statement.sequence:
                 self._queue(peer, key, now)
@@ -242,16 +278,22 @@ class Gossip:
         """What we hold between two keys, cut into digests that each fit a frame.
 
         Each begins with the key that the last one ended with, so that no key falls between two.
+        What the roster says is left out for a neighbour that has the same, or has not said.
         """
-        keys = [key for key in self._range(low, high) if not self._table[key].expired(now)]
+        roster = (
+            self._table.roster.digest if peer.roster in (None, self._table.roster.digest) else ""
+        )
+        entries = self._table.held(low, high, now, whole=not roster)
+        held = [Held(*key, entry.statement.sequence) for key, entry in entries]
         step = DIGEST_ENTRIES_MAX - 1
-        cuts = [keys[i : i + step + 1] for i in range(0, max(1, len(keys) - 1), step)]
+        cuts = [held[i : i + step + 1] for i in range(0, max(1, len(held) - 1), step)]
         effects: list[Effect] = []
         for number, cut in enumerate(cuts):
-            held = tuple(Held(a, k, self._table[a, k].statement.sequence) for a, k in cut)
-            start = low if number == 0 else _pair(cut[0])
-            end = high if number == len(cuts) - 1 else _pair(cuts[number + 1][0])
-            digest = Digest(start, end, held, answer)
+            start = low if number == 0 else (cut[0].author, cut[0].kind)
+            end = high
+            if number < len(cuts) - 1:
+                end = (cuts[number + 1][0].author, cuts[number + 1][0].kind)
+            digest = Digest(start, end, tuple(cut), answer, roster)
             effects.append(SendFrame(peer.link, protocols.LINK.encode(digest)))
         return effects
 
@@ -259,26 +301,26 @@ class Gossip:
         peer = self._peers.get(node)
         if peer is None:
             return []
+        peer.roster = digest.roster
         theirs: dict[Key, int] = {(h.author, h.kind): h.sequence for h in digest.held}
         for key, sequence in theirs.items():
             peer.told(key, sequence)
-        lacking = False
-        for key in self._range(digest.low, digest.high):
-            entry = self._table[key]
-            if theirs.get(key, 0) < entry.statement.sequence and not entry.expired(now):
+        strange = digest.roster not in ("", self._table.roster.digest)
+        for key, entry in self._table.held(digest.low, digest.high, now, whole=not digest.roster):
+            sequence = theirs.get(key, 0)
+            if sequence < entry.statement.sequence and (key in theirs or not strange):
                 peer.knows.pop(key, None)
                 self._queue(peer, key, now)
-        for key, sequence in theirs.items():
-            known = self._table.get(key)
-            lacking = lacking or known is None or known.statement.sequence < sequence
+        lacking = strange or self._lacks(theirs)
         effects = self._flush(peer, now) if peer.pending else []
         if lacking and not digest.answer:
-            effects += self._digests(peer, now, digest.low, digest.high, answer=True)
+            # One that leaves out another roster shows but a part: ours asks for the whole.
+            effects += self._digests(peer, now, digest.low, digest.high, answer=not strange)
         return effects
 
-    def _range(self, low: tuple[str, str], high: tuple[str, str]) -> list[Key]:
-        return [k for k in sorted(self._table) if k >= low and (high == OPEN or k < high)]
-
-
-def _pair(key: Key) -> tuple[str, str]:
-    return (key[0], key[1])
+    def _lacks(self, theirs: dict[Key, int]) -> bool:
+        for key, sequence in theirs.items():
+            known = self._table.get(key)
+            if known is None or known.statement.sequence < sequence:
+                return True
+        return False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
+from meshd.router.binding import Binding, bind_over
 from meshd.router.overlay import Overlay
+from meshd.router.roster import NOBODY, Member, Roster
+from meshd.router.toward import arrival_at
 from meshd.seam import (
     Effect,
     Event,
@@ -16,6 +19,7 @@ from meshd.seam import (
     LinkReady,
     PlanLoaded,
     Publish,
+    RosterLoaded,
     RoutesChanged,
     Started,
     Woke,
@@ -26,9 +30,10 @@ from protocols.record import LinkState, Presence, Standing
 from protocols.types import HOUR, SECOND, Duration, Instant, NodeId
 
 TREE_TICK_NS = SECOND
-"""A tree serves departures for this long: light times move by at most 50 us in it."""
+"""What is found serves departures for this long: light times move by at most 50 us in it."""
 
 TREES_MAX = 64
+WAYS_MAX = 1_024
 LINK_STATE_TTL_NS = 24 * HOUR
 
 DeadLinks = tuple[tuple[NodeId, NodeId], ...]
@@ -68,37 +73,27 @@ class Prediction:
         return (self.source, *(leg.node for leg in self.legs))
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A node that has told its name, site and addresses."""
-
-    node: NodeId
-    presence: Presence
-    issued_at: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """Nodes as the vertices of a graph, and what of that graph differs from the plan."""
-
-    vertex: dict[NodeId, int]
-    node: dict[int, NodeId]
-    overlay: Overlay
-
-
 class Router:
     """Knows the plan, who lives where, and the links that differ from the plan."""
 
     def __init__(self, me: NodeId) -> None:
         self._me = me
         self.plan: ContactPlan | None = None
-        self.members: dict[NodeId, Member] = {}
+        self._members: dict[NodeId, Member] = {}
+        """Who is not in the roster, or says something else than it."""
+        self.members: Mapping[NodeId, Member] = self._members
+        self._roster = NOBODY
         self._states: dict[NodeId, LinkState] = {}
         self._standing: dict[NodeId, Duration] = {}
         self._down: dict[NodeId, Instant] = {}
         self._binding: Binding | None = None
-        self._sites: dict[str, int] = {}
-        self._trees: OrderedDict[tuple[int, Instant, DeadLinks], ArrivalTree] = OrderedDict()
+        self._overlay: Overlay | None = None
+        self._others: tuple[NodeId, ...] = ()
+        # What was found in the current tick, and when its first question came.
+        self._trees: OrderedDict[int, ArrivalTree] = OrderedDict()
+        self._ways: OrderedDict[tuple[int, DeadLinks], ArrivalTree] = OrderedDict()
+        self._began: OrderedDict[DeadLinks, Instant] = OrderedDict()
+        self._tick: Instant = 0
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -106,19 +101,16 @@ class Router:
         match event:
             case PlanLoaded(plan=plan):
                 self.plan = plan
-                self._sites = {name: site for site, name in enumerate(plan.names)}
+            case RosterLoaded(roster=roster):
+                self._load(roster)
             case Learnt(author=author, body=Presence() as presence):
-                known = self.members.get(author)
-                same = known is not None and known.presence == presence
-                # Asked before it is learnt: who said last that a site is theirs has it.
-                same = same and self._holds(author, presence.site)
-                self.members[author] = Member(author, presence, event.issued_at)
-                if same:
+                if not self._meet(Member(author, presence, event.issued_at)):
                     return []
             case Learnt(author=author, body=LinkState() as state):
                 if self._states.get(author) == state:
                     return []
                 self._states[author] = state
+                return self._corrected()
             case LinkReady() | LinkLost():
                 return self._link_changed(event, now)
             case Woke():
@@ -127,6 +119,22 @@ class Router:
                 assert isinstance(event, Started | Learnt)
                 return []
         return self._changed()
+
+    def _load(self, roster: Roster) -> None:
+        said = [member for member in self._members.values() if not _agrees(roster, member)]
+        self._roster = roster
+        self._members = {member.node: member for member in said}
+        self.members = ChainMap(self._members, roster.members)
+
+    def _meet(self, member: Member) -> bool:
+        """Take a node's word for who it is; whether that is news."""
+        known = self.members.get(member.node)
+        same = known is not None and known.presence == member.presence
+        # Asked before it is learnt: who said last that a site is theirs has it.
+        same = same and self._holds(member.node, member.presence.site)
+        if not same or member.node in self._members or not _agrees(self._roster, member):
+            self._members[member.node] = member
+        return not same
 
     def next_deadline(self) -> Instant | None:
         return min(self._down.values(), default=None)
@@ -146,7 +154,7 @@ class Router:
                     self._down[node] = end
         if before == (self._standing, self._down):
             return []
-        return [self._publish(), *self._changed()]
+        return [self._publish(), *self._corrected()]
 
     def _forget_ended(self, now: Instant) -> list[Effect]:
         ended = [node for node, until in self._down.items() if until <= now]
@@ -154,7 +162,7 @@ class Router:
             return []
         for node in ended:
             del self._down[node]
-        return [self._publish(), *self._changed()]
+        return [self._publish(), *self._corrected()]
 
     def _publish(self) -> Publish:
         standing = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))[:STANDING_MAX]
@@ -162,39 +170,38 @@ class Router:
         return Publish(LinkState(standing, down), LINK_STATE_TTL_NS)
 
     def _changed(self) -> list[Effect]:
-        self._trees.clear()
         self._binding = None
+        return self._corrected()
+
+    def _corrected(self) -> list[Effect]:
+        """Other links than before; the same nodes, unless somebody new is named by a link."""
+        self._forget_ways()
+        self._overlay = None
+        if self._binding is not None and self._named() != self._others:
+            self._binding = None
         return [RoutesChanged()]
 
     @property
     def _bound(self) -> Binding:
         """Made at the first question after a change: a mesh that starts learns much at once."""
         if self._binding is None:
-            self._binding = self._bind()
+            self._others = self._named()
+            members = self._members.values()
+            self._binding = bind_over(self._roster, self.plan, members, self._others)
         return self._binding
 
-    def _bind(self) -> Binding:
-        """Give every known node a vertex: its site's index, or one past the plan's sites."""
-        sites = self.plan.n_sites if self.plan else 0
-        holders: dict[int, Member] = {}
-        for member in sorted(self.members.values(), key=lambda m: (m.issued_at, m.node)):
-            site = self._site_index(member.presence.site)
-            if site is not None:
-                holders[site] = member  # the newest statement holds the site
-        node = {site: member.node for site, member in holders.items()}
-        vertex = {name: site for site, name in node.items()}
-        named = sorted({self._me, *self.members, *self._standing, *self._standing_peers()})
-        for name in named:
-            if name not in vertex:
-                last = sites + len(vertex) - len(holders)
-                vertex[name] = last
-                node[last] = name
-        overlay = Overlay(
-            absent=frozenset(site for site in range(sites) if site not in holders),
-            dead=frozenset(_pairs(vertex, self._dead_links())),
-            standing=self._standing_edges(vertex),
-        )
-        return Binding(vertex, node, overlay)
+    @property
+    def _corrections(self) -> Overlay:
+        """What of the graph differs from the plan."""
+        if self._overlay is None:
+            bound = self._bound
+            dead = frozenset(_pairs(bound.vertex, self._dead_links()))
+            self._overlay = Overlay(bound.absent, dead, self._standing_edges(bound.vertex))
+        return self._overlay
+
+    def _named(self) -> tuple[NodeId, ...]:
+        """Nodes that need a place though they may not have told their name."""
+        return tuple(sorted({self._me, *self._standing, *self._standing_peers()}))
 
     def _standing_peers(self) -> list[NodeId]:
         return [edge.peer for state in self._states.values() for edge in state.standing]
@@ -217,11 +224,8 @@ class Router:
 
     def _holds(self, node: NodeId, site: str) -> bool:
         """Whether no other node has its site."""
-        index = self._site_index(site)
+        index = self.plan.site_of(site) if self.plan else None
         return index is None or self._bound.node.get(index) == node
-
-    def _site_index(self, site: str) -> int | None:
-        return self._sites.get(site) if site else None
 
     # --- what others ask ------------------------------------------------------------------------
 
@@ -256,10 +260,10 @@ class Router:
         vertex = self._bound.vertex.get(destination)
         if vertex is None:
             return None
-        tree = self._tree(self._me, now, dead)
+        tree = self._way(vertex, now, dead)
         hop = tree.first_hop(vertex)
         if hop is not None and hop.depart < now and not self._still_open(hop, now):
-            tree = self._fresh_tree(self._me, now, dead)
+            tree = self._search(vertex, now, dead)
             hop = tree.first_hop(vertex)
         arrive = tree.arrival(vertex)
         if hop is None or arrive is None:
@@ -281,7 +285,7 @@ class Router:
         a, b = self._bound.vertex.get(source), self._bound.vertex.get(destination)
         if a is None or b is None:
             return None
-        tree = earliest_arrival(self.plan, a, at, self._bound.overlay, target=b)
+        tree = arrival_at(self.plan, a, at, self._corrections, b)
         if tree.arrival(b) is None:
             return None
         legs = tuple(Leg(self._bound.node[h.node], h.depart, h.arrive) for h in tree.path(b))
@@ -299,7 +303,7 @@ class Router:
         """Nanoseconds to every node reachable from `node`, waits included."""
         if node not in self._bound.vertex:
             return {}
-        return self._delays(node, self._tree(node, now, ()))
+        return self._delays(node, self._tree(node, now))
 
     def delays_at(self, node: NodeId, at: Instant) -> dict[NodeId, Duration]:
         """`delays_from` for those who ask between events: it leaves no tree behind.
@@ -307,9 +311,10 @@ class Router:
         A tree kept here would serve the events that follow, and a replay of these, which knows of
         no question, would count from another instant.
         """
-        if node not in self._bound.vertex:
+        vertex = self._bound.vertex.get(node)
+        if vertex is None:
             return {}
-        return self._delays(node, self._fresh_tree(node, at, ()))
+        return self._delays(node, earliest_arrival(self.plan, vertex, at, self._corrections))
 
     def _delays(self, node: NodeId, tree: ArrivalTree) -> dict[NodeId, Duration]:
         # Counted from the root, where the tree began: it may be up to a tick old.
@@ -318,23 +323,54 @@ class Router:
         found = ((other, tree.arrival(v)) for other, v in self._bound.vertex.items())
         return {other: arrive - start for other, arrive in found if arrive is not None}
 
-    def _tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
-        tick = now - now % TREE_TICK_NS
-        key = (self._bound.vertex.get(root, -1), tick, dead)
-        tree = self._trees.get(key)
+    def _way(self, target: int, now: Instant, dead: DeadLinks) -> ArrivalTree:
+        """The way from here to a vertex, as it was for the first departure of this tick."""
+        start = self._tick_began(now, dead)
+        way = self._ways.get((target, dead))
+        if way is None:
+            way = self._ways[target, dead] = self._search(target, start, dead)
+            if len(self._ways) > WAYS_MAX:
+                self._ways.popitem(last=False)
+        return way
+
+    def _tree(self, root: NodeId, now: Instant) -> ArrivalTree:
+        """The ways from a node to all others, as they were at its first departure of this tick."""
+        start = self._tick_began(now, ()) if root == self._me else now
+        self._new_tick(now)
+        vertex = self._bound.vertex[root]
+        tree = self._trees.get(vertex)
         if tree is None:
-            tree = self._fresh_tree(root, now, dead)
-            self._trees[key] = tree
+            tree = earliest_arrival(self.plan, vertex, start, self._corrections)
+            self._trees[vertex] = tree
             if len(self._trees) > TREES_MAX:
                 self._trees.popitem(last=False)
         return tree
 
-    def _fresh_tree(self, root: NodeId, now: Instant, dead: DeadLinks) -> ArrivalTree:
-        overlay = self._bound.overlay
+    def _tick_began(self, now: Instant, dead: DeadLinks) -> Instant:
+        """When the first departure of this tick was, for what the packet has met."""
+        self._new_tick(now)
+        start = self._began.setdefault(dead, now)
+        if len(self._began) > TREES_MAX:
+            self._began.popitem(last=False)
+        return start
+
+    def _new_tick(self, now: Instant) -> None:
+        tick = now - now % TREE_TICK_NS
+        if tick != self._tick:
+            self._tick = tick
+            self._forget_ways()
+
+    def _forget_ways(self) -> None:
+        self._trees.clear()
+        self._ways.clear()
+        self._began.clear()
+
+    def _search(self, target: int, start: Instant, dead: DeadLinks) -> ArrivalTree:
+        overlay, bound = self._corrections, self._bound
         if dead:
-            met = frozenset(_pairs(self._bound.vertex, list(dead)))
+            met = frozenset(_pairs(bound.vertex, list(dead)))
             overlay = Overlay(overlay.absent, overlay.dead | met, overlay.standing)
-        return earliest_arrival(self.plan, self._bound.vertex[root], now, overlay)
+        return arrival_at(self.plan, bound.vertex[self._me], start, overlay, target)
 
 
 def _pairs(
@@ -343,3 +379,8 @@ def _pairs(
     """Links between known nodes as vertices, the lower first."""
     ends = [(vertex.get(a), vertex.get(b)) for a, b in links]
     return [(min(a, b), max(a, b)) for a, b in ends if a is not None and b is not None]
+
+
+def _agrees(roster: Roster, member: Member) -> bool:
+    known = roster.members.get(member.node)
+    return known is not None and known.presence == member.presence

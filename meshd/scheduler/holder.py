@@ -75,6 +75,12 @@ class WorkPolicy:
     remote: bool = True
     """Whether other nodes may send work here."""
 
+    @property
+    def idle(self) -> Beacon:
+        """The beacon of a node of this policy that holds nothing."""
+        kinds = self.kinds if self.remote else ()  # others need not ask
+        return Beacon(self.slots, 0, 0, 0, 1.0, kinds)
+
 
 class Holder:
     """Runs what it accepted, as many at once as it has slots, and says so in its beacon."""
@@ -82,11 +88,14 @@ class Holder:
     def __init__(self, me: NodeId, policy: WorkPolicy) -> None:
         self._me = me
         self._policy = policy
+        self._idle = policy.idle
         self._mail = Mail(me, "h")
         self._held: dict[Lease, Holding] = {}
         self._renew_at: Instant | None = None
-        self._beacon_at: Instant = 0
+        self._beacon_at: Instant | None = 0
+        """None while all is as the roster says."""
         self._beacon: Beacon | None = None
+        self._forecast: Beacon | None = None
         self._beaconed_at: Instant = 0
 
     def view(self) -> tuple[tuple[Lease, Holding], ...]:
@@ -149,20 +158,32 @@ class Holder:
             effects += self._drop(lease)
         return effects
 
+    def foretold(self, beacon: Beacon | None) -> None:
+        """What the roster says of this node, if anything: while that is so, nothing is said."""
+        self._forecast = beacon
+
     def beacon(self, now: Instant) -> list[Effect]:
         """Called after every event: publish when something changed, or it is time."""
         current = self._current()
-        changed = current != self._beacon and now - self._beaconed_at >= BEACON_GAP_NS
-        if changed or self._beacon_at <= now:
-            self._beacon, self._beaconed_at = current, now
-            self._beacon_at = now - now % BEACON_PERIOD_NS + BEACON_PERIOD_NS
-            return [Publish(current, BEACON_TTL_NS)]
-        if current != self._beacon:
-            self._beacon_at = min(self._beacon_at, self._beaconed_at + BEACON_GAP_NS)
-        return []
+        if current == self._beacon == self._forecast:
+            self._beacon_at = None
+            return []
+        due = self._beacon_at
+        if due is None or current != self._beacon:
+            soonest = self._beaconed_at + BEACON_GAP_NS
+            due = soonest if due is None else min(due, soonest)
+        self._beacon_at = due
+        if due > now:
+            return []
+        self._beacon, self._beaconed_at = current, now
+        self._beacon_at = now - now % BEACON_PERIOD_NS + BEACON_PERIOD_NS
+        return [Publish(current, BEACON_TTL_NS)]
 
-    def next_deadline(self) -> Instant:
-        return self._beacon_at if self._renew_at is None else min(self._beacon_at, self._renew_at)
+    def next_deadline(self) -> Instant | None:
+        beacon, renew = self._beacon_at, self._renew_at
+        if beacon is None or renew is None:
+            return renew if beacon is None else beacon
+        return min(beacon, renew)
 
     # --- one shard ------------------------------------------------------------------------------
 
@@ -235,14 +256,15 @@ class Holder:
         return holding.stage is Stage.DONE and holding.since + KEEP_NS <= now
 
     def _current(self) -> Beacon:
+        if not self._held:
+            return self._idle
         slots = self._policy.slots
         running = sum(h.stage is Stage.RUNNING for h in self._held.values())
         queue = [h for h in self._held.values() if h.stage in (Stage.FETCHING, Stage.QUEUED)]
         ahead = sum(holding.offer.estimate_ns for holding in queue)
         ahead += sum(h.offer.estimate_ns for h in self._held.values() if h.stage is Stage.RUNNING)
         wait = ahead // slots if slots and running + len(queue) >= slots else 0
-        kinds = self._policy.kinds if self._policy.remote else ()  # others need not ask
-        return Beacon(slots, running, len(queue), wait, 1.0, kinds)
+        return Beacon(slots, running, len(queue), wait, 1.0, self._idle.kinds)
 
 
 def _renewal_ns(offer: Offer) -> Duration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from meshd.router.roster import NOBODY, Roster
 from meshd.router.routes import Router
 from meshd.scheduler.placement import Candidate
 from protocols.record import Beacon
@@ -13,7 +14,11 @@ QUEUE_MAX = 64
 """Shards a node takes on beyond its slots."""
 
 BEACON_AGE_MAX_NS = 25 * SECOND
-"""Two beacons missed and a half: such a node gets no new work."""
+"""Two beacons missed and a half: such a node gets no new work; or, where a roster foretells its
+load, it is taken to be as foretold."""
+
+DISTRUST_NS = 60 * SECOND
+"""A node whose load is foretold may have no reason to beacon: in the end it is tried again."""
 
 
 @dataclass(slots=True)
@@ -25,15 +30,19 @@ class Load:
 
 
 class Loads:
-    """The newest beacon of every node."""
+    """The newest beacon of every node, or else what the roster foretells of it."""
 
     def __init__(self, me: NodeId, router: Router, own_kinds: tuple[str, ...] = ()) -> None:
         self._own_kinds = own_kinds
         """What this node runs for itself, even where it takes no work from others."""
         self._me = me
         self._router = router
+        self._roster = NOBODY
         self._loads: dict[NodeId, Load] = {}
         self._distrusted: dict[NodeId, Instant] = {}
+
+    def load(self, roster: Roster) -> None:
+        self._roster = roster
 
     def learn(self, author: NodeId, beacon: Beacon, issued_at: Instant) -> None:
         known = self._loads.get(author)
@@ -44,6 +53,8 @@ class Loads:
 
     def sent(self, node: NodeId, estimate_ns: Duration, now: Instant) -> None:
         """Remember work sent, until a beacon of that node has had time to count it."""
+        if node not in self._loads and node in self._roster.beacons:
+            self._loads[node] = Load(*self._roster.beacons[node])
         if node in self._loads:
             self._loads[node].sent_ns.append((now, estimate_ns))
 
@@ -52,12 +63,14 @@ class Loads:
         self._distrusted[node] = now
 
     def view(self, now: Instant) -> dict[NodeId, tuple[Beacon, Instant]]:
-        """Beacons young enough to place work by, with their instants of issue."""
-        return {
+        """Beacons young enough to place work by, or foretold, with their instants of issue."""
+        foretold = self._roster.beacons
+        young = {
             node: (load.beacon, load.issued_at)
-            for node, load in sorted(self._loads.items())
+            for node, load in self._loads.items()
             if now - load.issued_at <= BEACON_AGE_MAX_NS
         }
+        return {node: young.get(node) or foretold[node] for node in sorted({**foretold, **young})}
 
     def candidates(self, kind: str, sink: NodeId, now: Instant) -> list[Candidate]:
         """Every node that offers this kind of work and that routes reach, in order of NodeId.
@@ -69,14 +82,28 @@ class Loads:
         found: list[Candidate] = []
         for node, (beacon, _) in self.view(now).items():
             kinds = self._own_kinds if node == self._me else beacon.kinds
-            if kind not in kinds or beacon.slots == 0 or node in self._distrusted:
+            if kind not in kinds or beacon.slots == 0 or self._distrusts(node, now):
                 continue
             if node not in to or node not in back:
                 continue
-            sent = sum(estimate for _, estimate in self._loads[node].sent_ns)
-            wait = beacon.wait_ns + sent // beacon.slots
+            sent = self._sent_since(node, now)
+            wait = beacon.wait_ns + sum(sent) // beacon.slots
             speed = max(beacon.speed, 1e-3)
-            busy = beacon.running + beacon.queued + len(self._loads[node].sent_ns)
+            busy = beacon.running + beacon.queued + len(sent)
             room = beacon.slots + QUEUE_MAX - busy
             found.append(Candidate(node, beacon.slots, wait, speed, to[node], back[node], room))
         return found
+
+    def _distrusts(self, node: NodeId, now: Instant) -> bool:
+        since = self._distrusted.get(node)
+        if since is None:
+            return False
+        return node not in self._roster.beacons or now - since < DISTRUST_NS
+
+    def _sent_since(self, node: NodeId, now: Instant) -> list[Duration]:
+        """What was sent there and not counted by a beacon; who is foretold may never send one."""
+        load = self._loads.get(node)
+        if load is None:
+            return []
+        lasts = BEACON_AGE_MAX_NS if node in self._roster.beacons else now
+        return [estimate for at, estimate in load.sent_ns if now - at <= lasts]

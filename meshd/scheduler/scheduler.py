@@ -20,6 +20,7 @@ from meshd.seam import (
     Note,
     PayloadArrived,
     PayloadLost,
+    RosterLoaded,
     ShardFinished,
     Started,
     Woke,
@@ -45,13 +46,20 @@ class Scheduler:
 
     def next_deadline(self) -> Instant | None:
         book, holder = self.book.next_deadline(), self.holder.next_deadline()
-        return holder if book is None else min(book, holder)
+        if book is None or holder is None:
+            return holder if book is None else book
+        return min(book, holder)
 
     def _handle(self, event: Event, now: Instant) -> list[Effect]:
         match event:
             case Learnt(author=author, body=body, issued_at=issued_at):
                 if isinstance(body, Beacon):
                     self.loads.learn(author, body, issued_at)
+                return []
+            case RosterLoaded(roster=roster):
+                self.loads.load(roster)
+                said = roster.beacons.get(self._me)
+                self.holder.foretold(said[0] if said else None)
                 return []
             case PayloadArrived(port=port):
                 return self._hear(event, now) if port == JOB_PORT else []

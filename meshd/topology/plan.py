@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -62,9 +62,12 @@ class ContactPlan:
     outside the trajectory, which goes a step (30 s) beyond the window.
     """
     _index: dict[str, int] = field(repr=False)
+    _sites: dict[str, int] = field(repr=False)
     _by_site: tuple[tuple[Contact, ...], ...] = field(repr=False)
     _by_pair: dict[tuple[int, int], tuple[Contact, ...]] = field(repr=False)
     _changes: dict[int, tuple[Instant, ...]] = field(repr=False)
+    derived: dict[str, Any] = field(repr=False)
+    """What others have worked out from the plan and share as they share it, by their name."""
 
     @property
     def n_sites(self) -> int:
@@ -80,6 +83,10 @@ class ContactPlan:
         if site is None:
             raise not_found("unknown-site", "site", name, self.names)
         return site
+
+    def site_of(self, name: str) -> int | None:
+        """The site of exactly this name, or None."""
+        return self._sites.get(name)
 
     def contacts_of(self, site: int) -> tuple[Contact, ...]:
         """All contacts of one site, sorted by begin, then peer."""
@@ -168,9 +175,11 @@ def assemble(
         sites_failed=sites_failed,
         light_time_ns=light_time_ns,
         _index={fold(name): site for site, name in enumerate(header.names)},
+        _sites={name: site for site, name in enumerate(header.names)},
         _by_site=tuple(tuple(sorted(contacts, key=_begin_peer)) for contacts in by_site),
         _by_pair={pair: tuple(contacts) for pair, contacts in by_pair.items()},
         _changes={},
+        derived={},
     )
 
 

@@ -162,7 +162,7 @@ def test_roster_is_verified_like_any_other() -> None:
     loaded = machine.handle(RecordsLoaded((record(B, 1), forged)), T0)
     assert loaded[0] == Learnt(B, presence(), T0)
     assert [e.code for e in loaded[1:] if isinstance(e, Note)] == ["bad-signature"]
-    assert machine.records(B) == (record(B, 1),)
+    assert machine.presence(B) == (record(B, 1),)
 
 
 @settings(max_examples=30, deadline=None)

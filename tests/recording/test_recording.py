@@ -30,18 +30,22 @@ from meshd.recording import journal as limits
 from meshd.recording.events import EVENTS, decoded, encoded
 from meshd.recording.plans import kept, plan_of
 from meshd.recording.stream import framed
+from meshd.router.roster import roster_of
 from meshd.seam import (
     Event,
     FrameReceived,
     Note,
     PlanLoaded,
+    RosterLoaded,
     SendFrame,
     Started,
     Woke,
 )
 from meshd.topology import ContactPlan, build_plan, policy_for
 from protocols.errors import InputError
+from protocols.record import Beacon, Presence, Statement, sign
 from protocols.types import MINUTE, SECOND, LinkId, NodeId
+from sim.chance import make_verifier, signer
 
 WHO = Header("1.2", "3.11", NodeConfig(NodeId("me"), "me"), "seed", SECOND, 0, 1.0)
 TEXT = st.text(string.ascii_letters + "é→", min_size=1, max_size=40)
@@ -106,7 +110,7 @@ def refusal(data: bytes) -> str:
     return caught.value.code
 
 
-@pytest.mark.parametrize("name", sorted(set(EVENTS) - {"PlanLoaded"}))
+@pytest.mark.parametrize("name", sorted(set(EVENTS) - {"PlanLoaded", "RosterLoaded"}))
 @given(data=st.data())
 def test_every_event_comes_back_as_it_was(name: str, data: st.DataObject) -> None:
     event = data.draw(values(EVENTS[name]))
@@ -115,6 +119,22 @@ def test_every_event_comes_back_as_it_was(name: str, data: st.DataObject) -> Non
 
 def test_every_event_is_known() -> None:
     assert set(EVENTS.values()) == set(get_args(Event))
+
+
+def test_a_roster_comes_back_record_by_record() -> None:
+    bodies = (Presence("me", "n1", ("/a",)), Beacon(1, 0, 0, 0, 1.0, ("onnx",)))
+    said = [
+        sign(Statement(NodeId(who), number, 5, SECOND, body), signer(NodeId(who)))
+        for who in "AB"
+        for number, body in enumerate(bodies, start=1)
+    ]
+    roster = roster_of(said, make_verifier())
+    again = decoded("RosterLoaded", encoded(RosterLoaded(roster)), {})
+    assert isinstance(again, RosterLoaded)
+    assert (again.roster.digest, again.roster.entries) == (roster.digest, roster.entries)
+    for damaged in (msgspec.msgpack.encode([said[0], said[0]]), b"\x91\x92\xc4\x01\x00\xc4\x00"):
+        with pytest.raises(InputError):
+            decoded("RosterLoaded", damaged, {})
 
 
 def test_a_plan_comes_back_to_the_last_bit() -> None:

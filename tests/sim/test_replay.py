@@ -13,6 +13,9 @@ import trio
 from click.testing import Result
 from typer.testing import CliRunner
 
+from meshd.adapters.identity import verify
+from meshd.config import Config
+from meshd.daemon.fleet import open_fleet
 from meshd.ephemeris import find_city, parse_time, sky_from_preset
 from meshd.forwarding.echo import Echo
 from meshd.node import Node
@@ -24,12 +27,11 @@ from meshd.topology import build_plan, policy_for
 from protocols.errors import InputError
 from protocols.job import JobSpec, ShardSpec
 from protocols.types import MINUTE, SECOND, Instant, JobId, PacketId
-from sim.chance import make_verifier
 from sim.cli import app
-from sim.cli import replay as command
+from sim.laboratory import Laboratory
 from sim.replay import Difference, Verdict
 from sim.replay import replay as replayed
-from tests.parity.trio_mesh import JumpClock, TrioMesh
+from sim.simclock import SimClock
 
 CITIES = ("London", "Sydney")
 CITIES_AT = 24
@@ -37,39 +39,40 @@ CITIES_AT = 24
 SENT_AT, ENDS_AT = 6 * SECOND, 14 * SECOND
 
 
-async def _live(seed: int) -> dict[str, bytes]:
-    """Recordings of a small mesh on the daemon's driver: links, pings, gossip, a job."""
+async def _live(clock: SimClock, folder: Path) -> None:
+    """Record a small mesh of whole daemons: links, pings, gossip, a job."""
     sky = sky_from_preset("S:1400:86.4:24/3/1", [find_city(name) for name in CITIES])
     start = parse_time("2026-01-01T00:58:00Z")
-    mesh = TrioMesh(seed, build_plan(sky, policy_for(sky), start, start + 10 * MINUTE), 1)
-    london = mesh.places["London"]
+    plan = build_plan(sky, policy_for(sky), start, start + 10 * MINUTE)
+    laboratory = Laboratory(5, clock, start, plan)
 
     async def until(at: Instant) -> None:
-        await trio.sleep(mesh.time.real_seconds_until(start + at))
+        await trio.sleep(laboratory.mission.real_seconds_until(start + at))
 
-    async with trio.open_nursery() as nursery:
-        await mesh.start(nursery)
+    async with open_fleet(laboratory) as fleet:
+        for name, kind in zip(plan.names, plan.kinds, strict=True):
+            where = {"satellite": name} if kind == "satellite" else {"city": name}
+            record = str(folder / f"{name}.rec")
+            await fleet.start(name, Config(record=record, slots=int(kind == "satellite"), **where))
+        fleet.introduce()
+        london = fleet.daemons["London"]
         await until(SENT_AT)
-        for number, place in enumerate(mesh.listed):
-            offer = PayloadOffered(PacketId(f"p{number}"), place.id, "ping", b"hi", MINUTE)
-            london.driver.post(offer)
+        for number, daemon in enumerate(fleet.daemons.values()):
+            to = daemon.identity.node_id
+            london.driver.post(PayloadOffered(PacketId(f"p{number}"), to, "ping", b"hi", MINUTE))
         shards = tuple(ShardSpec() for _ in range(6))
         model = london.blobs.put(b"a model")
         spec = JobSpec(name="j", kind="onnx", shards=shards, model=model, estimate_s=0.5)
         london.driver.post(BlobStored(model, 7))
         london.driver.post(JobSubmitted(JobId("j"), msgspec.msgpack.encode(spec)))
         await until(ENDS_AT)
-        nursery.cancel_scope.cancel()
-    recordings = {}
-    for name, place in mesh.places.items():
-        place.journal.close("stopped")
-        recordings[name] = MAGIC + Packer().block(place.journal.take())
-    return recordings
 
 
 @pytest.fixture(scope="module")
-def recordings() -> dict[str, bytes]:
-    return trio.run(_live, 5, clock=JumpClock())
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder, clock = tmp_path_factory.mktemp("recordings"), SimClock(5)
+    trio.run(_live, clock, folder, clock=clock)
+    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.rec"))}
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ def london(recordings: dict[str, bytes]) -> bytes:
 
 
 def verdict_of(data: bytes) -> Verdict:
-    return replayed(data, make_verifier())
+    return replayed(data, verify)
 
 
 def events_in(data: bytes) -> list[Happened]:
@@ -251,12 +254,11 @@ def test_damage_is_refused_and_says_how_far_it_replays(london: bytes) -> None:
 
 
 def test_the_command_tells_same_from_different_from_unreadable(
-    london: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    london: bytes, tmp_path: Path
 ) -> None:
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["replay", *arguments])
 
-    monkeypatch.setattr(command.Verifier, "verify", lambda self, *claim: make_verifier()(*claim))
     same, other, none = (str(tmp_path / name) for name in ("same.rec", "other.rec", "none.rec"))
     Path(same).write_bytes(london)
     number, _ = first(london, lambda e: e.effects)

@@ -11,13 +11,14 @@ from functools import partial
 import pytest
 import trio
 import trio._core._run as trio_run
+import trio._threads as trio_threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from protocols.errors import InputError
 from protocols.types import HOUR, MILLISECOND, SECOND
-from sim.simclock import SECONDS_MAX, SimClock, SimMission
+from sim.simclock import SECONDS_MAX, SimClock, SimMission, _start_thread
 
 EPOCH = 1_767_225_480 * SECOND + 123_456_789
 
@@ -47,6 +48,42 @@ async def test_time_stands_while_a_thread_is_out(sim_clock: SimClock) -> None:
         await trio.sleep(0.0105)
         assert beats == 10
         nursery.cancel_scope.cancel()
+
+
+async def test_threads_come_back_in_the_order_in_which_they_went(sim_clock: SimClock) -> None:
+    """Whichever is faster. The conformance test of the thread starter that is put in trio."""
+    begun: list[float] = []
+    ended: list[float] = []
+
+    def work(real_s: float) -> None:
+        begun.append(real_s)
+        time.sleep(real_s)
+        ended.append(real_s)
+
+    async with trio.open_nursery() as nursery:
+        for real_s in (0.03, 0.0, 0.01, 0.02):
+            nursery.start_soon(trio.to_thread.run_sync, work, real_s)
+    assert len(ended) == 4 and ended == begun
+    assert vars(trio_threads)["start_thread_soon"] is _start_thread
+
+
+def test_a_thread_may_ask_the_loop() -> None:
+    """It is waited for in vain, then let run beside the loop, with time still held."""
+    clock = SimClock(patience_s=0.05)
+
+    def ask() -> int:
+        trio.from_thread.run(trio.lowlevel.checkpoint)
+        time.sleep(0.02)
+        return clock.now_ns
+
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1)
+            at = await trio.to_thread.run_sync(ask)
+            nursery.cancel_scope.cancel()
+            return at
+
+    assert trio.run(main, clock=clock) == 0
 
 
 async def test_time_stands_while_a_process_works(sim_clock: SimClock) -> None:

@@ -1,0 +1,199 @@
+"""The full driver: whole daemons in simulated time, through the same interface as the heap's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import pytest
+
+from meshd.adapters.api_socket import find_socket
+from protocols.errors import InputError
+from protocols.types import MILLISECOND, SECOND
+from sim.full import FullMesh, carry
+from sim.mesh import Mesh
+from sim.play import Player
+from sim.scenario.actions import (
+    Heal,
+    Kill,
+    Partition,
+    Ping,
+    Restart,
+    Send,
+    Skew,
+    Start,
+    Submit,
+)
+from sim.scenario.schema import Cable, Link, NodeRules, Scenario, Window
+from sim.scenario.setting import setting_of
+
+T = TypeVar("T")
+
+
+def a_line(**changes: object) -> Scenario:
+    """Three nodes in a row, 5 ms apart."""
+    fields: dict[str, object] = {
+        "name": "line",
+        "question": "q",
+        "method": "m",
+        "expectation": "e",
+        "duration": "30s",
+        "members": ("a", "b", "c"),
+        "cables": (Cable(("a", "b")), Cable(("b", "c"))),
+    }
+    return Scenario(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def with_mesh(scenario: Scenario, body: Callable[[FullMesh], Awaitable[T]], seed: int = 1) -> T:
+    async def run(mesh: Mesh) -> T:
+        assert isinstance(mesh, FullMesh)
+        return await body(mesh)
+
+    return carry(scenario, setting_of(scenario, Path()), seed, run)
+
+
+async def wait(mesh: FullMesh, seconds: float) -> None:
+    await mesh.run_until(mesh.now + round(seconds * SECOND))
+
+
+def test_packets_and_pings_take_the_light_time_and_no_more() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        sent = await mesh.act(Send(source="a", destination="c"))
+        pinged = await mesh.act(Ping(source="c", destination="a"))
+        await wait(mesh, 1)
+        fates = {fate.packet: fate for fate in (await mesh.outcome()).packets}
+        assert fates[sent].path == ("a", "b", "c")
+        assert 0 < (fates[sent].excess_ns or 0) < 5_000
+        assert 20 * MILLISECOND <= (fates[pinged].latency_ns or 0) < 20 * MILLISECOND + 10_000
+
+    with_mesh(a_line(), body)
+
+
+def test_one_seed_is_one_trace_and_another_seed_another() -> None:
+    scenario = a_line(
+        timeline=(
+            Submit(source="a", sink="c", shards=6, estimate_s=2.1, at="4s"),
+            Kill(nodes="b", at="5s"),
+            Restart(nodes="b", at="9s"),
+        )
+    )
+    setting = setting_of(scenario, Path())
+
+    async def body(mesh: Mesh) -> str:
+        outcome = await Player(scenario, setting, mesh).finish()
+        assert outcome.jobs[0].status == "completed"
+        return outcome.trace_hash
+
+    hashes = [carry(scenario, setting, seed, body) for seed in (1, 1, 2)]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_dead_node_is_gone_a_light_time_later_and_comes_back_on_its_disk() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        a, b = mesh.laboratory.node_of("a"), mesh.laboratory.node_of("b")
+        await mesh.act(Kill(nodes="b"))
+        await wait(mesh, 0.006)
+        neighbours = mesh.fleet.daemons["a"].node.neighbours
+        assert neighbours.link_to(b) is None
+        assert await mesh.act(Kill(nodes="b")) == ""  # the dead stay dead
+        lost = await mesh.act(Send(source="b", destination="a"))
+        await wait(mesh, 3)
+        await mesh.act(Restart(nodes="b"))
+        await wait(mesh, 15)
+        assert neighbours.link_to(b) is not None
+        assert mesh.fleet.daemons["b"].identity.node_id == b
+        assert a in mesh.fleet.daemons["b"].node.router.members
+        fates = {fate.packet: fate.lost for fate in (await mesh.outcome()).packets}
+        assert fates == {lost: "source-down"}
+
+    with_mesh(a_line(), body)
+
+
+def test_a_partition_is_noticed_as_silence_and_heals() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        c = mesh.laboratory.node_of("c")
+        neighbours = mesh.fleet.daemons["b"].node.neighbours
+        await mesh.act(Partition(nodes=("c",)))
+        await wait(mesh, 4.9)
+        assert neighbours.link_to(c) is not None
+        await wait(mesh, 0.2)
+        assert neighbours.link_to(c) is None
+        await mesh.act(Heal())
+        await wait(mesh, 20)
+        assert neighbours.link_to(c) is not None
+
+    with_mesh(a_line(duration="60s"), body)
+
+
+def test_who_is_asleep_starts_when_told() -> None:
+    scenario = a_line(
+        cables=(),
+        contacts=(Window(("a", "b")), Window(("b", "c"))),
+        node=NodeRules(asleep=("c",)),
+    )
+
+    async def body(mesh: FullMesh) -> None:
+        assert set(mesh.fleet.daemons) == {"a", "b"}
+        await wait(mesh, 2)
+        await mesh.act(Start(nodes=("c",)))
+        await wait(mesh, 2)
+        packet = await mesh.act(Send(source="a", destination="c"))
+        await wait(mesh, 1)
+        (fate,) = (await mesh.outcome()).packets
+        assert (fate.packet, fate.path) == (packet, ("a", "b", "c"))
+
+    with_mesh(scenario, body)
+
+
+def test_lossy_links_lose_nothing_but_time() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 5)
+        for _ in range(20):
+            await mesh.act(Send(source="a", destination="c"))
+            await wait(mesh, 0.3)  # each in a segment of its own
+        await wait(mesh, 20)
+        outcome = await mesh.outcome()
+        assert all(fate.path == ("a", "b", "c") for fate in outcome.packets)
+        assert max(fate.excess_ns or 0 for fate in outcome.packets) > 100 * MILLISECOND
+
+    with_mesh(a_line(link=Link(loss=0.1), duration="60s"), body)
+
+
+def test_the_control_api_answers_in_simulated_time() -> None:
+    """Over the daemon's own Unix socket: what is on a socket comes before later time."""
+
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        socket = find_socket(mesh.fleet.home("a"))
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+            began = mesh.now
+            status = (await client.get("/v1/status")).json()
+            assert mesh.now == began
+            ping = (await client.post("/v1/ping", json={"node": "c"})).json()
+        assert (status["name"], status["peers"]) == ("a", 1)
+        assert 20 <= ping["pings"][0]["measured_rtt_ms"] < 20.01
+
+    with_mesh(a_line(), body)
+
+
+def test_what_it_cannot_do_it_refuses() -> None:
+    async def body(mesh: FullMesh) -> None:
+        with pytest.raises(InputError) as refused:
+            await mesh.act(Skew(nodes=("a",), by="1s"))
+        assert refused.value.code == "unsupported-action"
+
+    with_mesh(a_line(), body)
+
+
+def test_homes_go_when_the_run_is_over() -> None:
+    async def body(mesh: FullMesh) -> Path:
+        assert (mesh.fleet.home("a") / "store.db").exists()
+        return mesh.fleet.folder
+
+    assert not with_mesh(a_line(), body).exists()
