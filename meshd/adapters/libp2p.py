@@ -269,6 +269,7 @@ class Libp2pLinks:
         limits, failure = self.limits, MeshError("bad-address", f"no address of {node} is known")
         full = MeshError("too-many-links", f"as many links are up as may be, or to {node}")
         assert self._host is not None
+        began = trio.current_time()
         await self._cross(node)
         for address in addresses:
             if not self._has_room(node):
@@ -285,6 +286,10 @@ class Libp2pLinks:
                     )
             except MeshError as error:
                 failure = error
+                if error.code == "dial-refused" and self._emulate is not None:
+                    # The kernel's word for someone who, at a distance, would just not answer.
+                    await trio.sleep_until(began + limits.dial_s)
+                    failure = MeshError("dial-timeout", "no answer")
                 continue
             if not self._has_room(node):
                 await self._drop(connection)

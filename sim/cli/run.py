@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -16,10 +17,13 @@ from rich.table import Table
 from protocols.errors import MeshError
 from protocols.types import SECOND, Instant
 from sim.checkers import Violation
+from sim.cli import beside
 from sim.cli.talk import EXIT_INTERRUPTED, EXIT_UNMET, EXIT_USAGE, fail
-from sim.experiment import DriverName, open_document, run_experiment
+from sim.experiment import DriverName, Pace, open_document, run_experiment
 from sim.outcome import Outcome
+from sim.parity import Agreement
 from sim.result import Result, as_rows, result_of
+from sim.scenario.reading import Document
 from sim.scenario.schema import Scenario
 
 QUIET_S = 2.0
@@ -31,13 +35,15 @@ def run(
         str, typer.Argument(help="A TOML or Python file, or the name of a bundled scenario.")
     ],
     driver: Annotated[
-        DriverName,
+        beside.AnyDriver,
         typer.Option(
             help="heap: pure nodes, modelled links; full: whole daemons in simulated time; "
-            "real: daemons on loopback."
+            "real: daemons on loopback; all: one after the other, side by side."
         ),
     ] = "heap",
     seed: Annotated[int, typer.Option(help="One seed, one trace, byte for byte.")] = 1,
+    processes: Annotated[int, typer.Option(help="Of the real driver, for its daemons.")] = 2,
+    speed: Annotated[float, typer.Option(help="Of the real driver's mission time.")] = 1.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Run a scenario. Exit 0: as expected; 1: not so; 2: it cannot be run; 130: interrupted.
@@ -46,22 +52,46 @@ def run(
     """
     try:
         document = open_document(scenario)
-        began = time.perf_counter()
         with _progress(document.scenario) as say:
-            outcome = run_experiment(document, driver, seed, say)
-        result = result_of(document.scenario, outcome, time.perf_counter() - began)
+            run_one = partial(_run, document, seed, Pace(processes, speed), say)
+            if driver == "all":
+                met = _tell_all(beside.run_all(run_one), json)
+            else:
+                met = _tell_one(document.scenario, run_one(driver), json)
     except MeshError as error:
         fail(f"{error.code}: {error.message}", EXIT_USAGE)
     except Violation as violation:
         fail(f"an invariant is broken (seed {seed}): {violation}", EXIT_UNMET)
     except KeyboardInterrupt:
         fail("interrupted", EXIT_INTERRUPTED)
+    if not met:
+        raise typer.Exit(EXIT_UNMET)
+
+
+def _run(document: Document, seed: int, pace: Pace, say: _Say, driver: DriverName) -> beside.Run:
+    began = time.perf_counter()
+    outcome = run_experiment(document, driver, seed, say, pace)
+    return result_of(document.scenario, outcome, time.perf_counter() - began), outcome
+
+
+def _tell_one(scenario: Scenario, ran: beside.Run, json: bool) -> bool:
+    """Say what came out. Gives whether it was as expected."""
+    result, outcome = ran
     if json:
         typer.echo(msgspec.json.encode(result).decode())
     else:
-        _show(document.scenario, result, outcome)
-    if not result.met:
-        raise typer.Exit(EXIT_UNMET)
+        _show(scenario, result, outcome)
+    return result.met
+
+
+def _tell_all(ran: tuple[list[beside.Run], list[Agreement]], json: bool) -> bool:
+    """Say how the drivers compare. Gives whether all did as expected, and alike."""
+    runs, agreements = ran
+    if json:
+        typer.echo(msgspec.json.encode(beside.as_json(runs, agreements)).decode())
+    else:
+        beside.show(runs, agreements, Console())
+    return all(result.met for result, _ in runs) and all(found.holds for found in agreements)
 
 
 class _Say:

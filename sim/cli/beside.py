@@ -1,0 +1,81 @@
+"""`meshsim run --driver all`: one scenario under heap, full and real, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from protocols.types import MILLISECOND, Duration
+from sim.experiment import DriverName
+from sim.outcome import Outcome
+from sim.parity import Agreement, compare, rank
+from sim.result import Result
+
+AnyDriver: TypeAlias = Literal["heap", "full", "real", "all"]
+
+DRIVERS: tuple[DriverName, ...] = get_args(DriverName)
+
+Run: TypeAlias = tuple[Result, Outcome]
+
+SHOWN = (
+    *("packets_sent", "packets_delivered", "packets_lost", "packets_held"),
+    *("latency_ms_p50", "latency_ms_p99", "excess_us_p50", "excess_us_p99"),
+    *("jobs_completed", "shards_delivered", "shards_replaced", "job_s_worst"),
+)
+
+
+def run_all(run: Callable[[DriverName], Run]) -> tuple[list[Run], list[Agreement]]:
+    """The runs, one after the other, and how the later agree with the first."""
+    runs = [run(driver) for driver in DRIVERS]
+    return runs, [compare(runs[0][1], outcome) for _, outcome in runs[1:]]
+
+
+def as_json(runs: Sequence[Run], agreements: Sequence[Agreement]) -> dict[str, Any]:
+    """One object: the result of every driver, and what became of the comparisons."""
+    return {
+        "drivers": {result.driver: result for result, _ in runs},
+        "agreements": [
+            {
+                "one": found.one,
+                "other": found.other,
+                "decisions": found.decisions,
+                "differences": found.differences,
+                "hop_apart_ms": found.hop_apart_ns / MILLISECOND,
+                "tolerance_ms": found.tolerance_ns / MILLISECOND,
+                "holds": found.holds,
+            }
+            for found in agreements
+        ],
+    }
+
+
+def show(runs: Sequence[Run], agreements: Sequence[Agreement], console: Console) -> None:
+    """For people: figures in columns, then decisions, then times."""
+    first = runs[0][0]
+    table = Table("", *(result.driver for result, _ in runs), box=None, pad_edge=False)
+    for name in SHOWN:
+        table.add_row(name, *(f"{result.metrics[name]:g}" for result, _ in runs))
+    table.add_row("wall, s", *(f"{result.wall_seconds:.1f}" for result, _ in runs))
+    differ = [f"{f.decisions}, {len(f.differences)} different" for f in agreements]
+    table.add_row("decisions compared", "-", *differ)
+    table.add_row("packets later, ms", "-", *(_spread(f.packets_ns) for f in agreements))
+    table.add_row("later for each hop, ms", "-", *(_spread(f.hops_ns) for f in agreements))
+    table.add_row("jobs later, ms", "-", *(_spread(f.jobs_ns) for f in agreements))
+    allowed = [f"{f.tolerance_ns / MILLISECOND:g}" for f in agreements]
+    table.add_row("allowed for each hop, ms", "0", *allowed)
+    console.print(f"[bold]{first.scenario}[/bold], seed {first.seed}, three drivers")
+    console.print(table)
+    for found in agreements:
+        for difference in found.differences:
+            console.print(f"[red]different[/red]  {difference}")
+        word = "[green]agree[/green]" if found.holds else "[red]disagree[/red]"
+        console.print(f"{word}  {found.one} and {found.other}")
+
+
+def _spread(values: list[Duration]) -> str:
+    """p50, p99 and the largest, by size; with their signs lost nobody would know what is early."""
+    ordered = sorted(values, key=abs)
+    return " / ".join(f"{rank(ordered, p) / MILLISECOND:.3f}" for p in (50, 99, 100)) or "-"
