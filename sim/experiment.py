@@ -15,7 +15,7 @@ from sim.outcome import Outcome
 from sim.play import Player, Tell
 from sim.scenario.errors import ScenarioError
 from sim.scenario.reading import Document, find, read
-from sim.scenario.setting import setting_of
+from sim.scenario.setting import Setting, setting_of
 from sim.script import document_of, load, perform
 
 DriverName: TypeAlias = Literal["heap", "full", "real"]
@@ -25,6 +25,15 @@ def open_document(word: str) -> Document:
     """A scenario by path (.toml or .py) or bundled name. Raises ScenarioError, with the line."""
     path = find(word)
     return document_of(path) if path.suffix == ".py" else read(path)
+
+
+def prepare(document: Document) -> Setting:
+    """Where it takes place, the same for every driver and seed. Raises ScenarioError."""
+    try:
+        check_expectations(document.scenario)
+        return setting_of(document.scenario, document.folder)
+    except ScenarioError as error:
+        raise document.located(error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +49,13 @@ def run_experiment(
     driver: DriverName,
     seed: int,
     tell: Tell = lambda now: None,
+    setting: Setting | None = None,
     pace: Pace | None = None,
 ) -> Outcome:
     """Run it. Raises ScenarioError for what cannot be run, `Violation` for a broken invariant."""
     scenario = document.scenario
+    setting = setting or prepare(document)
     try:
-        check_expectations(scenario)
-        setting = setting_of(scenario, document.folder)
         script = load(document.folder / Path(scenario.script)) if scenario.script else None
 
         async def body(mesh: Mesh) -> Outcome:

@@ -33,6 +33,7 @@ from sim.scenario.errors import ScenarioError
 from sim.scenario.names import select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
+from sim.traffic import Traffic, busiest_links
 from sim.world import Physics, World
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class HeapMesh:
         self.world = make_world(scenario, setting, seed)
         self._setting = setting
         self._samples: list[Sample] = []
+        self._traffic = Traffic(scenario.start)
         self._out: set[str] = set()
         self._table: dict[type, Callable[[Any], str | None]] = {
             Send: self._send,
@@ -81,6 +83,7 @@ class HeapMesh:
         ids = {host.name: host.id for host in self.world.hosts.values()}
         seen = tuple(look(nodes, self.world.plan, ids, self.now))
         self._samples += observe(seen, self.world.plan, self.now)
+        self._samples += self._traffic.sample(self.world.links.ever, self.now)
 
     async def holder(self) -> str:
         views = map(self.world.job, self.world.tally.jobs)
@@ -99,7 +102,7 @@ class HeapMesh:
             jobs=tuple(
                 job_fate(log, world.job(log.job), world.name_of) for log in tally.jobs.values()
             ),
-            samples=tuple(self._samples),
+            samples=(*self._samples, *busiest_links(world.links.ever, self._name, world.now)),
             counters={
                 "events": world.events,
                 "trace_items": world.trace.count,
@@ -138,6 +141,9 @@ class HeapMesh:
     def _cut_off(self, names: set[str]) -> None:
         self._out = names
         self.world.cut_off(sorted(names))
+
+    def _name(self, index: int) -> str:
+        return self.names[index]
 
 
 def carry(

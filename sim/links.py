@@ -44,7 +44,8 @@ class Links:
         self._world = world
         self._medium = medium
         self._hosts: list[Host] = []
-        self._count = 0
+        self.ever: list[Link] = []
+        """All that were ever up, in the order they came."""
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -69,8 +70,8 @@ class Links:
         if other.node is None or not self._passes(dial):
             self._fail(host, dial.effect, max(dial.timeout, world.now))
             return
-        self._count += 1
-        link = Link(LinkId(self._count), (host.index, other.index), path)
+        link = Link(LinkId(len(self.ever) + 1), (host.index, other.index), path)
+        self.ever.append(link)
         other.links[link.id] = link
         if path.finish is not None:
             self._down_at(other, link, "contact-ended", path.finish + SILENCE_NS)

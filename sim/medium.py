@@ -39,6 +39,8 @@ class Way:
     """When what waits will have left."""
     last_arrival: Instant = 0
     frames: int = 0
+    taken_bytes: int = 0
+    """What has been taken to be sent, lost or not, and may still wait."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,12 @@ class Link:
 
     def side(self, end: int) -> int:
         return 0 if self.ends[0] == end else 1
+
+    def left_bytes(self, side: int, now: Instant) -> float:
+        """What has left on one way by now: what was taken, but for what still waits its turn."""
+        way = self.ways[side]
+        waiting = max(0, way.free_at - now) * self.path.rate_bps / (8 * SECOND)
+        return max(0.0, way.taken_bytes - waiting)
 
 
 class Ride(NamedTuple):
@@ -123,6 +131,7 @@ class Medium:
             return "contact-ended"
         self.bytes_carried += size + LENGTH_BYTES
         way.free_at = depart + round((size + LENGTH_BYTES) * 8 * SECOND / rate)
+        way.taken_bytes += size + LENGTH_BYTES
         if (self._apart or self._out) and not self.joined(*link.ends):
             return "cut"
         if self._loss and fraction(self._seed, "loss", link.id, side, way.frames) < self._loss:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from meshd.scheduler.states import Phase, Status
 from protocols.types import MICROSECOND, MILLISECOND, SECOND
-from sim.outcome import Outcome
+from sim.outcome import Outcome, Sample
 from sim.scenario.errors import ScenarioError, nearest
 from sim.scenario.schema import Expectation, Scenario
 
@@ -40,16 +40,40 @@ class _Figures:
         ended = ((job.ended_at, job.submitted_at) for job in self.outcome.jobs)
         return sorted(end - begin for end, begin in ended if end is not None)
 
+    @cached_property
+    def series(self) -> dict[str, list[Sample]]:
+        """Samples of the whole mesh, by metric."""
+        found: dict[str, list[Sample]] = {}
+        for sample in self.outcome.samples:
+            if not sample.subject:
+                found.setdefault(sample.metric, []).append(sample)
+        return found
+
     def last(self, metric: str) -> float:
-        rows = [sample.value for sample in self.outcome.samples if sample.metric == metric]
-        return rows[-1] if rows else float("nan")
+        rows = self.series.get(metric)
+        return rows[-1].value if rows else float("nan")
+
+    def most(self, metric: str, of_none: float = float("nan")) -> float:
+        return max((sample.value for sample in self.series.get(metric, ())), default=of_none)
 
     def first_s(self, metric: str, at_least: float) -> float:
         """Seconds from the start until a sample first reached this."""
-        for sample in self.outcome.samples:
-            if sample.metric == metric and sample.value >= at_least:
+        for sample in self.series.get(metric, ()):
+            if sample.value >= at_least:
                 return (sample.at - self.outcome.start) / SECOND
         return float("nan")
+
+    @cached_property
+    def path_changes(self) -> int:
+        """How often a packet took another path than the one before it between the same two."""
+        last: dict[tuple[str, str], tuple[str, ...]] = {}
+        changes = 0
+        for packet in self.outcome.packets:
+            if packet.path:
+                pair = (packet.source, packet.destination)
+                changes += last.get(pair, packet.path) != packet.path
+                last[pair] = packet.path
+        return changes
 
     def lost(self) -> int:
         return sum(
@@ -117,7 +141,15 @@ METRICS: dict[str, tuple[str, _Measure]] = {
     "known_s": ("seconds until everyone knew everyone", lambda f: f.first_s("known_share", 1.0)),
     "held_most": (
         "most packets in custody of one node, sampled",
-        lambda f: max((s.value for s in f.outcome.samples if s.metric == "held_max"), default=0.0),
+        lambda f: f.most("held_max", 0.0),
+    ),
+    "path_changes": (
+        "packets that took another path than the one before between the same two",
+        lambda f: f.path_changes,
+    ),
+    "link_utilisation_worst": (
+        "of what the fullest link could carry in a sample's time, what it did, 0 to 1",
+        lambda f: f.most("link_utilisation_worst"),
     ),
     "broken": ("claims that did not hold", lambda f: len(f.outcome.broken)),
     "events": ("events handled", lambda f: f.outcome.counters.get("events", float("nan"))),

@@ -58,16 +58,23 @@ def observe(seen: Sequence[Seen], plan: ContactPlan | None, now: Instant) -> Ite
 
     `alive`; `links_up` beside `links_planned` (both ends alive); packets `held` by all nodes, and
     the most by one (`held_max`); `known_share`: of all (node, other living node) pairs, those
-    where the first has heard of the second; shards `running`.
+    where the first has heard of the second; `shards_held`. What nodes hold is told of each by
+    name too, when it is not 0.
     """
     yield Sample(now, "alive", "", len(seen))
     planned, up = links({one.name: one for one in seen}, plan, now)
     yield Sample(now, "links_planned", "", planned)
     yield Sample(now, "links_up", "", up)
-    yield Sample(now, "held", "", sum(len(one.held) for one in seen))
-    yield Sample(now, "held_max", "", max((len(one.held) for one in seen), default=0))
+    held = {one.name: len(one.held) for one in seen}
+    yield Sample(now, "held", "", sum(held.values()))
+    yield Sample(now, "held_max", "", max(held.values(), default=0))
     yield Sample(now, "known_share", "", known_share(seen))
-    yield Sample(now, "shards_held", "", sum(one.shards for one in seen))
+    shards = {one.name: one.shards for one in seen}
+    yield Sample(now, "shards_held", "", sum(shards.values()))
+    for metric, counts in (("held", held), ("shards_held", shards)):
+        for name, count in counts.items():
+            if count:
+                yield Sample(now, metric, name, count)
 
 
 def links(seen: Mapping[str, Seen], plan: ContactPlan | None, now: Instant) -> tuple[int, int]:

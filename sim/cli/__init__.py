@@ -1,5 +1,5 @@
-"""meshsim: put a question to a simulated sky. One module a command; no other part of `sim`
-reads a clock.
+"""meshsim: put a question to a simulated sky. One module a command; beside them only sim/results
+reads a clock, to say how long a run took.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli import replay, run, scenarios
+from sim.cli import compare, plot, replay, run, scenarios, sweep
 from sim.cli.talk import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -20,7 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (run.run, replay.replay, scenarios.list_, scenarios.metrics):
+for command in (
+    *(run.run, sweep.sweep, compare.compare_, plot.plot),
+    *(replay.replay, scenarios.list_, scenarios.metrics),
+):
     app.command(command.__name__.rstrip("_"))(command)
 
 

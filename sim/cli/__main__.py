@@ -1,5 +1,6 @@
-"""`python -m sim.cli`: the same as `meshsim`."""
+"""`python -m sim.cli`: the same as `meshsim`. A sweep's workers import it and must not run it."""
 
 from sim.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

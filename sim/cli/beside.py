@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Sequence
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from protocols.types import MILLISECOND, Duration
 from sim.experiment import DriverName
-from sim.outcome import Outcome
-from sim.parity import Agreement, compare, rank
+from sim.parity import Agreement, rank
 from sim.result import Result
 
-AnyDriver: TypeAlias = Literal["heap", "full", "real", "all"]
-
 DRIVERS: tuple[DriverName, ...] = get_args(DriverName)
-
-Run: TypeAlias = tuple[Result, Outcome]
 
 SHOWN = (
     *("packets_sent", "packets_delivered", "packets_lost", "packets_held"),
@@ -27,16 +22,10 @@ SHOWN = (
 )
 
 
-def run_all(run: Callable[[DriverName], Run]) -> tuple[list[Run], list[Agreement]]:
-    """The runs, one after the other, and how the later agree with the first."""
-    runs = [run(driver) for driver in DRIVERS]
-    return runs, [compare(runs[0][1], outcome) for _, outcome in runs[1:]]
-
-
-def as_json(runs: Sequence[Run], agreements: Sequence[Agreement]) -> dict[str, Any]:
+def as_json(results: Sequence[Result], agreements: Sequence[Agreement]) -> dict[str, Any]:
     """One object: the result of every driver, and what became of the comparisons."""
     return {
-        "drivers": {result.driver: result for result, _ in runs},
+        "drivers": {result.driver: result for result in results},
         "agreements": [
             {
                 "one": found.one,
@@ -52,13 +41,13 @@ def as_json(runs: Sequence[Run], agreements: Sequence[Agreement]) -> dict[str, A
     }
 
 
-def show(runs: Sequence[Run], agreements: Sequence[Agreement], console: Console) -> None:
+def show(results: Sequence[Result], agreements: Sequence[Agreement], console: Console) -> None:
     """For people: figures in columns, then decisions, then times."""
-    first = runs[0][0]
-    table = Table("", *(result.driver for result, _ in runs), box=None, pad_edge=False)
+    first = results[0]
+    table = Table("", *(result.driver for result in results), box=None, pad_edge=False)
     for name in SHOWN:
-        table.add_row(name, *(f"{result.metrics[name]:g}" for result, _ in runs))
-    table.add_row("wall, s", *(f"{result.wall_seconds:.1f}" for result, _ in runs))
+        table.add_row(name, *(f"{result.metrics[name]:g}" for result in results))
+    table.add_row("wall, s", *(f"{result.wall_seconds:.1f}" for result in results))
     differ = [f"{f.decisions}, {len(f.differences)} different" for f in agreements]
     table.add_row("decisions compared", "-", *differ)
     table.add_row("packets later, ms", "-", *(_spread(f.packets_ns) for f in agreements))

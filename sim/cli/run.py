@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -17,12 +18,17 @@ from rich.table import Table
 from protocols.errors import MeshError
 from protocols.types import SECOND, Instant
 from sim.checkers import Violation
-from sim.cli import beside
+from sim.cli.beside import DRIVERS, as_json, show
+from sim.cli.options import AnyDriver, AsJson, ScenarioWord
 from sim.cli.talk import EXIT_INTERRUPTED, EXIT_UNMET, EXIT_USAGE, fail
-from sim.experiment import DriverName, Pace, open_document, run_experiment
+from sim.experiment import DriverName, Pace, open_document, prepare, run_experiment
 from sim.outcome import Outcome
-from sim.parity import Agreement
+from sim.parity import compare
 from sim.result import Result, as_rows, result_of
+from sim.results.chart import chart_of
+from sim.results.folder import REPORT, Run, check_free, default_folder, write
+from sim.scenario.changes import Change, changed, parse_change
+from sim.scenario.errors import ScenarioError
 from sim.scenario.reading import Document
 from sim.scenario.schema import Scenario
 
@@ -31,52 +37,73 @@ QUIET_S = 2.0
 
 
 def run(
-    scenario: Annotated[
-        str, typer.Argument(help="A TOML or Python file, or the name of a bundled scenario.")
-    ],
-    driver: Annotated[
-        beside.AnyDriver,
-        typer.Option(
-            help="heap: pure nodes, modelled links; full: whole daemons in simulated time; "
-            "real: daemons on loopback; all: one after the other, side by side."
-        ),
-    ] = "heap",
+    scenario: ScenarioWord,
+    driver: AnyDriver = "heap",
     seed: Annotated[int, typer.Option(help="One seed, one trace, byte for byte.")] = 1,
-    processes: Annotated[int, typer.Option(help="Of the real driver, for its daemons.")] = 2,
-    speed: Annotated[float, typer.Option(help="Of the real driver's mission time.")] = 1.0,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A word of the scenario otherwise: link.loss=0.01. Repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="What the run leaves: report, tables, figures. Default: in runs/."),
+    ] = None,
+    no_out: Annotated[bool, typer.Option("--no-out", help="Leave nothing behind.")] = False,
+    processes: Annotated[int, typer.Option(help="How many host the daemons of `real`.")] = 2,
+    speed: Annotated[float, typer.Option(help="Of mission time under `real`; at most 10.")] = 1.0,
+    json: AsJson = False,
 ) -> None:
     """Run a scenario. Exit 0: as expected; 1: not so; 2: it cannot be run; 130: interrupted.
 
     Example: meshsim run quickstart --driver full --seed 7
     """
     try:
-        document = open_document(scenario)
-        with _progress(document.scenario) as say:
-            run_one = partial(_run, document, seed, Pace(processes, speed), say)
-            if driver == "all":
-                met = _tell_all(beside.run_all(run_one), json)
-            else:
-                met = _tell_one(document.scenario, run_one(driver), json)
+        document, said = _asked(scenario, changes or [])
+        pace = Pace(processes, speed)
+        folders = _folders(document, said, driver, seed, out) if not no_out else {}
+        runs = [
+            _carry_out(document, said, _How(each, seed, pace), folders.get(each))
+            for each in (DRIVERS if driver == "all" else (driver,))
+        ]
     except MeshError as error:
         fail(f"{error.code}: {error.message}", EXIT_USAGE)
     except Violation as violation:
         fail(f"an invariant is broken (seed {seed}): {violation}", EXIT_UNMET)
     except KeyboardInterrupt:
         fail("interrupted", EXIT_INTERRUPTED)
+    met = _say_one(document.scenario, *runs[0], json) if driver != "all" else _say_all(runs, json)
+    for folder in folders.values():
+        typer.echo(f"report: {folder / REPORT}", err=True)
     if not met:
         raise typer.Exit(EXIT_UNMET)
 
 
-def _run(document: Document, seed: int, pace: Pace, say: _Say, driver: DriverName) -> beside.Run:
-    began = time.perf_counter()
-    outcome = run_experiment(document, driver, seed, say, pace)
-    return result_of(document.scenario, outcome, time.perf_counter() - began), outcome
+@dataclass(frozen=True, slots=True)
+class _How:
+    driver: DriverName
+    seed: int
+    pace: Pace
 
 
-def _tell_one(scenario: Scenario, ran: beside.Run, json: bool) -> bool:
+def _folders(
+    document: Document,
+    changes: tuple[Change, ...],
+    driver: str,
+    seed: int,
+    out: Path | None,
+) -> dict[DriverName, Path]:
+    """What is left where, by driver; that a folder is taken is found before any runs."""
+    name, folders = document.scenario.name, {}
+    for each in DRIVERS:
+        if driver in (each, "all"):
+            beside = out / each if out is not None and driver == "all" else out
+            folders[each] = beside or default_folder(name, changes, each, seed)
+            check_free(folders[each], name, each, seed)
+    return folders
+
+
+def _say_one(scenario: Scenario, result: Result, outcome: Outcome, json: bool) -> bool:
     """Say what came out. Gives whether it was as expected."""
-    result, outcome = ran
     if json:
         typer.echo(msgspec.json.encode(result).decode())
     else:
@@ -84,14 +111,44 @@ def _tell_one(scenario: Scenario, ran: beside.Run, json: bool) -> bool:
     return result.met
 
 
-def _tell_all(ran: tuple[list[beside.Run], list[Agreement]], json: bool) -> bool:
+def _say_all(runs: list[tuple[Result, Outcome]], json: bool) -> bool:
     """Say how the drivers compare. Gives whether all did as expected, and alike."""
-    runs, agreements = ran
+    agreements = [compare(runs[0][1], outcome) for _, outcome in runs[1:]]
+    results = [result for result, _ in runs]
     if json:
-        typer.echo(msgspec.json.encode(beside.as_json(runs, agreements)).decode())
+        typer.echo(msgspec.json.encode(as_json(results, agreements)).decode())
     else:
-        beside.show(runs, agreements, Console())
-    return all(result.met for result, _ in runs) and all(found.holds for found in agreements)
+        show(results, agreements, Console())
+    return all(result.met for result in results) and all(found.holds for found in agreements)
+
+
+def _carry_out(
+    document: Document,
+    changes: tuple[Change, ...],
+    how: _How,
+    folder: Path | None,
+) -> tuple[Result, Outcome]:
+    """Run it and leave what it leaves."""
+    setting = prepare(document)
+    began = time.perf_counter()
+    with _progress(document.scenario) as say:
+        outcome = run_experiment(document, how.driver, how.seed, say, setting, how.pace)
+    result = result_of(document.scenario, outcome, time.perf_counter() - began)
+    if folder is not None:
+        chart = chart_of(setting, document.scenario.start)
+        write(folder, Run(document, changes, result, outcome, chart))
+    return result, outcome
+
+
+def _asked(word: str, texts: list[str]) -> tuple[Document, tuple[Change, ...]]:
+    """The scenario, and what of it was set otherwise. Raises ScenarioError."""
+    document, changes = open_document(word), []
+    for path, values in map(parse_change, texts):
+        if len(values) > 1:
+            raise ScenarioError(f"one run has one {path}; `meshsim sweep` takes several")
+        changes.append((path, values[0]))
+    said = tuple(changes)
+    return replace(document, scenario=changed(document.scenario, said)), said
 
 
 class _Say:

@@ -112,7 +112,7 @@ def test_roster_does_not_put_newer_words_back() -> None:
 
 
 def test_records_are_handed_out_from_the_roster_too() -> None:
-    assert loaded(A, *ALL).records(B) == (ALL[1],)
+    assert loaded(A, *ALL).presence(B) == (ALL[1],)
 
 
 # --- levelling ----------------------------------------------------------------------------------

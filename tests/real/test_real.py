@@ -191,7 +191,7 @@ def test_what_it_cannot_do_is_refused(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
 def test_interrupted_it_leaves_no_process_and_no_home(homes: Path, number: signal.Signals) -> None:
-    run = [sys.executable, "-m", "sim.cli", "run", "three-drivers", "--driver", "real"]
+    run = [sys.executable, "-m", "sim.cli", "run", "three-drivers", "--driver", "real", "--no-out"]
     with subprocess.Popen(run, stderr=subprocess.PIPE, text=True) as controller:
         trio.run(_until, lambda: len(list(homes.glob("*/yard-*/*/store.db"))) == 9)
         yards = _children(controller.pid)
