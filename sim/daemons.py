@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
@@ -59,7 +60,7 @@ class Host(Protocol):
     async def do(self, order: Order[A]) -> A: ...
 
 
-class DaemonMesh:
+class DaemonMesh(ABC):
     """A `Mesh` whose nodes are daemons. Its drivers say who hosts them, and how time goes on."""
 
     driver = ""
@@ -105,17 +106,18 @@ class DaemonMesh:
         await self._introduce(awake)
         await self._join(awake)
 
+    @abstractmethod
     async def _set_off(self) -> None:
         """Everyone is there: from now on time may pass."""
 
     # --- Mesh -----------------------------------------------------------------------------------
 
     @property
-    def now(self) -> Instant:
-        raise NotImplementedError
+    @abstractmethod
+    def now(self) -> Instant: ...
 
-    async def run_until(self, at: Instant) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def run_until(self, at: Instant) -> None: ...
 
     async def act(self, action: Action) -> str:
         perform = self._table.get(type(action))
@@ -133,8 +135,7 @@ class DaemonMesh:
 
     async def outcome(self) -> Outcome:
         tally = self.tally
-        held = await self._held()
-        counts = conserved(tally, held)
+        counts = conserved(tally, await self._held())
         counted = await self._ask([(host, Count()) for host in self.hosts])
         views = await self._views()
         return Outcome(

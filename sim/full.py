@@ -50,6 +50,9 @@ class FullMesh(DaemonMesh):
         await super().launch()
         await self.laboratory.mission.clock.settle()
 
+    async def _set_off(self) -> None:
+        """Simulated time passes once nothing more can happen, unasked."""
+
     @property
     def now(self) -> Instant:
         return self.laboratory.mission.now()

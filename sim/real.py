@@ -18,15 +18,17 @@ from typing import IO, Any, TypeVar
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from meshd.daemon.demo import first_error
 from protocols.errors import InputError, MeshError
-from protocols.types import MILLISECOND, Instant
+from protocols.types import MILLISECOND, Duration, Instant, PacketId
 from sim.channel import Answer, Ask, Channel, FromYard, Heard, Refusal, Setup
 from sim.crew import Hear
 from sim.daemons import DaemonMesh
 from sim.mesh import Mesh
 from sim.orders import A, Order, SetOff, answer_type
+from sim.outcome import LATE, Outcome
 from sim.realclock import HeldClock
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
@@ -120,6 +122,8 @@ class RealMesh(DaemonMesh):
     ) -> None:
         super().__init__(scenario, setting, seed, nursery)
         self.clock = HeldClock(scenario.start, speed)
+        self._late_ns: Duration = 0
+        """The most by which something due was done late: this computer did not keep up."""
 
     async def _set_off(self) -> None:
         real = self.clock.real() + SET_OFF_NS
@@ -132,6 +136,19 @@ class RealMesh(DaemonMesh):
 
     async def run_until(self, at: Instant) -> None:
         await trio.sleep(self.clock.real_seconds_until(at))
+        self._late_ns = max(self._late_ns, self.now - at)
+
+    async def outcome(self) -> Outcome:
+        outcome = await super().outcome()
+        counters = {**outcome.counters, LATE: self._late_ns / MILLISECOND}
+        return replace(outcome, counters=counters)
+
+    async def _held(self) -> set[PacketId]:
+        """Looked for thrice: a packet may pass to a yard that was asked from one that was not."""
+        held: set[PacketId] = set()
+        for _ in range(3):
+            held |= await super()._held()
+        return held
 
 
 @asynccontextmanager

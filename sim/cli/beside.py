@@ -60,8 +60,13 @@ def show(results: Sequence[Result], agreements: Sequence[Agreement], console: Co
     for found in agreements:
         for difference in found.differences:
             console.print(f"[red]different[/red]  {difference}")
-        word = "[green]agree[/green]" if found.holds else "[red]disagree[/red]"
-        console.print(f"{word}  {found.one} and {found.other}")
+        console.print(f"{_verdict(found)}  {found.one} and {found.other}")
+
+
+def _verdict(found: Agreement) -> str:
+    if found.differences:
+        return "[red]disagree[/red]"
+    return "[green]agree[/green]" if found.holds else "[red]agree, but not in time[/red]"
 
 
 def _spread(values: list[Duration]) -> str:
