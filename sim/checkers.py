@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 import protocols
-from meshd.node import Node
 from meshd.scheduler.states import Status
 from meshd.seam import (
     BlobRejected,
@@ -180,14 +179,12 @@ def _decoded(frame: bytes) -> LinkMessage | None:
         return None
 
 
-def conserved(tally: Tally, alive: Iterable[Node]) -> dict[str, int]:
+def conserved(tally: Tally, held: Set[PacketId]) -> dict[str, int]:
     """Packets sent = delivered + lost with a code + still held; raises Violation when some vanish.
 
-    What was in custody of a node when it was killed, and nowhere else, is lost as "node-killed".
+    `held` is in custody of the living. What was in that of a node when it was killed, and nowhere
+    else, is lost as "node-killed".
     """
-    held: set[PacketId] = set()
-    for node in alive:
-        held.update(custody.packet.id for custody in node.forwarder.view())
     counts = {"sent": len(tally.sent), "delivered": len(tally.delivered()), "lost": 0, "held": 0}
     for sent in tally.missing():
         if {sent.packet, f"{sent.packet}~", f"{sent.packet}!", f"{sent.packet}~!"} & held:

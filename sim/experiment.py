@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -34,12 +36,21 @@ def prepare(document: Document) -> Setting:
         raise document.located(error) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the real driver runs: over how many processes, and how fast mission time goes."""
+
+    processes: int = 2
+    speed: float = 1.0
+
+
 def run_experiment(
     document: Document,
     driver: DriverName,
     seed: int,
     tell: Tell = lambda now: None,
     setting: Setting | None = None,
+    pace: Pace | None = None,
 ) -> Outcome:
     """Run it. Raises ScenarioError for what cannot be run, `Violation` for a broken invariant."""
     scenario = document.scenario
@@ -53,12 +64,12 @@ def run_experiment(
                 await perform(script, player)
             return await player.finish()
 
-        return _carrier(driver)(scenario, setting, seed, body)
+        return _carrier(driver, pace or Pace())(scenario, setting, seed, body)
     except ScenarioError as error:
         raise document.located(error) from None
 
 
-def _carrier(driver: DriverName) -> Callable[..., Outcome]:
+def _carrier(driver: DriverName, pace: Pace) -> Callable[..., Outcome]:
     """Who runs a body over a mesh. Those with libp2p are imported when asked for."""
     if driver == "heap":
         return heap.carry
@@ -66,4 +77,8 @@ def _carrier(driver: DriverName) -> Callable[..., Outcome]:
         from sim import full
 
         return full.carry
+    if driver == "real":
+        from sim import real
+
+        return partial(real.carry, processes=pace.processes, speed=pace.speed)
     raise ScenarioError(f"no driver is called {driver!r}; known are full, heap, real")

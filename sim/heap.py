@@ -13,7 +13,7 @@ from protocols.types import Instant
 from sim.fates import job_fate, packet_fate
 from sim.jobs import busiest, files_of, modelled_job
 from sim.mesh import Mesh
-from sim.observe import observe
+from sim.observe import look, observe
 from sim.outcome import Outcome, Sample
 from sim.scenario.actions import (
     Action,
@@ -83,7 +83,9 @@ class HeapMesh:
 
     async def sample(self) -> None:
         nodes = {host.name: host.node for host in self.world.hosts.values() if host.node}
-        self._samples += observe(nodes, self.world.plan, self.now)
+        ids = {host.name: host.id for host in self.world.hosts.values()}
+        seen = tuple(look(nodes, self.world.plan, ids, self.now))
+        self._samples += observe(seen, self.world.plan, self.now)
         self._samples += self._traffic.sample(self.world.links.ever, self.now)
 
     async def holder(self) -> str:

@@ -6,6 +6,9 @@ import msgspec
 
 from protocols.types import Duration, Instant
 
+LATE = "late_ms_worst"
+"""A counter of the real driver: the most by which something due was done late."""
+
 
 class PacketFate(msgspec.Struct, frozen=True):
     """One payload an application sent. A ping has arrived when its answer is back."""

@@ -7,7 +7,7 @@ import msgspec
 from meshd.scheduler.states import Phase
 from protocols.types import SECOND
 from sim.metrics import judge, measure
-from sim.outcome import Outcome
+from sim.outcome import LATE, Outcome
 from sim.scenario.schema import Expectation, Scenario
 
 
@@ -86,6 +86,9 @@ def as_rows(result: Result, outcome: Outcome) -> list[tuple[str, str]]:
             f"{delivered} of {shards} shards delivered, {got['shards_replaced']:.0f} replaced",
         ),
     ]
+    if LATE in outcome.counters:
+        late = f"at worst {outcome.counters[LATE]:.1f} ms"
+        rows.append(("behind real time", f"{late}: what this computer did not keep up with"))
     for at, what, nodes in result.timeline:
         rows.append((f"at {at:g} s", f"{what} {_few(nodes)}"))
     return [*rows, ("trace", result.trace_hash)] if result.trace_hash else rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from meshd.node import Node
@@ -113,10 +114,10 @@ class Tally:
         if report.what in ("completed", "failed", "cancelled"):
             log.ended_at = now
 
-    def died(self, node: Node) -> None:
+    def died(self, custody: Iterable[PacketId]) -> None:
         """A node is killed, with what it has in custody."""
-        for custody in node.forwarder.view():
-            sent = self.sent.get(PacketId(custody.packet.id.removesuffix(PONG)))
+        for packet in custody:
+            sent = self.sent.get(PacketId(packet.removesuffix(PONG)))
             if sent is not None:
                 sent.died = True
 
@@ -131,3 +132,8 @@ class Tally:
 
     def missing(self) -> list[Sent]:
         return [sent for sent in self.sent.values() if sent.arrived_at is None]
+
+
+def custody_of(node: Node) -> tuple[PacketId, ...]:
+    """The packets a node has in custody."""
+    return tuple(custody.packet.id for custody in node.forwarder.view())

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, Protocol
 
 from meshd.adapters.blobstore import BlobStore
 from meshd.adapters.executor import Executor
 from meshd.seam import Event, RunShard, ShardFinished
 from protocols.errors import MeshError
-from protocols.types import Duration
+from protocols.types import Duration, Instant
 from sim.driver import output_of
-from sim.simclock import SimMission
 
 Post = Callable[[Event], None]
+
+
+class Mission(Protocol):
+    """Mission time, at which something can be called."""
+
+    def now(self) -> Instant: ...
+    def at(self, instant: Instant, call: Callable[..., None], *arguments: Any) -> None: ...
 
 
 class ModelledWork:
@@ -22,7 +29,7 @@ class ModelledWork:
     As `sim.driver.Performer` has it for the heap: the same codes, outputs and times.
     """
 
-    def __init__(self, mission: SimMission, blobs: BlobStore, post: Post, speed: float) -> None:
+    def __init__(self, mission: Mission, blobs: BlobStore, post: Post, speed: float) -> None:
         self._mission, self._blobs, self._post, self._speed = mission, blobs, post, speed
         self._runs: dict[str, int] = {}
         self._count = 0
@@ -70,7 +77,7 @@ class TimedWork:
     """
 
     def __init__(
-        self, make: Callable[[Post], Executor], mission: SimMission, post: Post, speed: float
+        self, make: Callable[[Post], Executor], mission: Mission, post: Post, speed: float
     ) -> None:
         self._inner = make(self._finished)
         self._mission, self._post, self._speed = mission, post, speed

@@ -37,7 +37,7 @@ from sim.host import Host, signed
 from sim.links import Links
 from sim.medium import Medium
 from sim.queue import Action, CalendarQueue, Queue
-from sim.tally import JobLog, Sent, Tally
+from sim.tally import JobLog, Sent, Tally, custody_of
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
@@ -157,7 +157,7 @@ class World:
         host = self.hosts[name]
         if host.node is None:
             return
-        self.tally.died(host.node)
+        self.tally.died(custody_of(host.node))
         for event in host.stall.waiting if host.stall else ():
             if isinstance(event, PayloadOffered) and event.packet in self.tally.sent:
                 self.tally.sent[event.packet].died = True
@@ -264,7 +264,8 @@ class World:
 
     def packets(self) -> dict[str, int]:
         """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
-        return conserved(self.tally, (host.node for host in self.hosts.values() if host.node))
+        alive = [host.node for host in self.hosts.values() if host.node]
+        return conserved(self.tally, {packet for node in alive for packet in custody_of(node)})
 
     # --- inside ---------------------------------------------------------------------------------
 

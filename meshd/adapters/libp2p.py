@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,11 @@ from protocols.types import Instant, LinkId, NodeId
 if TYPE_CHECKING:
     # trio-typing comes with py-libp2p and hides trio's own types, this one among them.
     from trio_typing import TaskStatus
+
+
+HANDSHAKE_LIGHTS = 15
+"""Light times of TCP, Noise, yamux and a stream on it, until the dialled end has its link
+(tests/parity): a laboratory that holds frames lets a dial wait as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ class Libp2pLinks:
     what comes of them is posted: for each link one LinkUp, its frames in order, one LinkDown.
 
     `emulate` gives the seconds by which a frame just received from a node is held before it is
-    posted. `transport` replaces TCP (a simulator's). `now` stamps `LinkInfo.since`.
+    posted; while they are infinite nothing passes between it and here, dials included. `transport`
+    replaces TCP (a simulator's). `now` stamps `LinkInfo.since`.
     """
 
     def __init__(
@@ -123,6 +130,12 @@ class Libp2pLinks:
         if up is not None and up.stream.code is None:
             up.kindly = True
             up.stream.end(code, kindly=True)
+
+    def break_off(self, link: LinkId, code: str) -> None:
+        """End a link without a word to its peer: a laboratory's way to have it fall silent."""
+        up = self._links.get(link)
+        if up is not None:
+            up.stream.end(code)
 
     def peers(self) -> tuple[LinkInfo, ...]:
         """The links that are up, in the order in which they came up."""
@@ -256,6 +269,8 @@ class Libp2pLinks:
         limits, failure = self.limits, MeshError("bad-address", f"no address of {node} is known")
         full = MeshError("too-many-links", f"as many links are up as may be, or to {node}")
         assert self._host is not None
+        began = trio.current_time()
+        await self._cross(node)
         for address in addresses:
             if not self._has_room(node):
                 raise full
@@ -271,12 +286,23 @@ class Libp2pLinks:
                     )
             except MeshError as error:
                 failure = error
+                if error.code == "dial-refused" and self._emulate is not None:
+                    # The kernel's word for someone who, at a distance, would just not answer.
+                    await trio.sleep_until(began + limits.dial_s)
+                    failure = MeshError("dial-timeout", "no answer")
                 continue
             if not self._has_room(node):
                 await self._drop(connection)
                 raise full
             return self._link(node, connection, raw, dialled=True, address=address)
         raise failure
+
+    async def _cross(self, node: NodeId) -> None:
+        """What a handshake takes in a laboratory. MeshError "dial-timeout" behind a cut."""
+        wait_s = HANDSHAKE_LIGHTS * self._emulate(node) if self._emulate is not None else 0.0
+        await trio.sleep(min(wait_s, self.limits.dial_s))
+        if wait_s == math.inf:
+            raise MeshError("dial-timeout", "no answer")
 
     async def _accept(self, raw: INetStream) -> None:
         """A peer has opened a stream of our protocol. Returns when the link is over."""

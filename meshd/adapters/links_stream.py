@@ -5,6 +5,7 @@ Knows trio and bytes, not libp2p: the stream is anything with `read`, `write` an
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class LinkLimits:
     write_seconds_max: float = 15.0
     close_seconds_max: float = 1.0
     """Frames queued before a close may still leave within this time."""
+    silence_s: float = 5.0
+    """How long an end takes to notice, in a laboratory, that its peer ended behind a cut."""
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ class LinkStream:
     """One stream's life. It ends once, with a code; from then on it delivers nothing.
 
     `delay` gives the seconds by which what has just been read is held before it is delivered
-    (a laboratory's light time); None delivers at once.
+    (a laboratory's light time); None delivers at once. While it is infinite nothing passes.
     """
 
     def __init__(
@@ -185,6 +188,9 @@ class LinkStream:
         self._end_behind_held(code)
 
     async def _take(self, frame: bytes, due: float) -> None:
+        if due == math.inf:
+            self.counts.frames_dropped += 1
+            return
         self.counts.frames_in += 1
         if self._delay is not None:
             await self._held.wait_for_room(len(frame))
@@ -199,8 +205,11 @@ class LinkStream:
         if self._delay is None:
             self.end(code)
         elif not self._held_code:
+            delay = self._delay()
+            if delay == math.inf:
+                code, delay = "silent", self._limits.silence_s
             self._held_code = code
-            self._held.put(None, trio.current_time() + self._delay())
+            self._held.put(None, trio.current_time() + delay)
 
     async def _release_held(self) -> None:
         await self._held.release_to(self._deliver_while_up)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -69,6 +70,10 @@ class Shared:
     def light(self, daemon: Daemon) -> Light:
         """Where its frames get their light time."""
         return "held" if daemon.config.emulate_light else "none"
+
+    def light_seconds(self, daemon: Daemon, peer: NodeId) -> float:
+        """Real seconds that a frame from a node is held for, where it is; infinite behind a cut."""
+        return daemon.light_seconds(peer)
 
     def executor(self, daemon: Daemon, post: Callable[[Event], None]) -> ExecutorPort:
         """What runs its shards, and posts how they ended."""
@@ -205,13 +210,14 @@ class Daemon:
         return tuple(bare.split("\n")) if asked == "\n".join(self.config.listen) else ()
 
     def _make_links(self, listen: tuple[str, ...]) -> Libp2pLinks:
+        shared = self.shared
         return Libp2pLinks(
             self.identity,
             listen,
             self._post,
-            emulate=self._light_seconds if self.shared.light(self) == "held" else None,
-            transport=self.shared.transport(self),
-            now=self.shared.clock.now,
+            emulate=partial(shared.light_seconds, self) if shared.light(self) == "held" else None,
+            transport=shared.transport(self),
+            now=shared.clock.now,
         )
 
     async def _follow(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -223,7 +229,7 @@ class Daemon:
                 task_status = trio.TASK_STATUS_IGNORED
         task_status.started()
 
-    def _light_seconds(self, peer: NodeId) -> float:
+    def light_seconds(self, peer: NodeId) -> float:
         """Real seconds a frame from a neighbour is held to stand for its light time."""
         router = self.node.router
         here, there = router.site(self.identity.node_id), router.site(peer)

@@ -70,8 +70,9 @@ class Fleet:
         self._lives[name].scope.cancel()
 
     async def ended(self, name: str) -> None:
-        """Return when a daemon that was killed has let go of its home."""
-        await self._lives[name].over.wait()
+        """Return when nobody holds the home of this name: who was killed has let go of it."""
+        if name in self._lives and name not in self.daemons:
+            await self._lives[name].over.wait()
 
     async def restart(self, name: str, daemon: Daemon) -> Daemon:
         """A fresh daemon of the same kind on the home of one that was killed."""

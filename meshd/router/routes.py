@@ -122,10 +122,10 @@ class Router:
                 return []
         return self._changed()
 
-    def count_known(self, nodes: frozenset[NodeId]) -> int:
-        """How many of these it has heard of."""
-        strange = nodes.difference(self._roster.members)
-        return len(nodes) - len(strange.difference(self._members))
+    def known_among(self, nodes: frozenset[NodeId]) -> frozenset[NodeId]:
+        """Those of these that it has heard of."""
+        strange = nodes.difference(self._roster.members).difference(self._members)
+        return nodes - strange if strange else nodes
 
     def _load(self, roster: Roster) -> None:
         said = [member for member in self._members.values() if not _agrees(roster, member)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -16,6 +16,13 @@ Driver: TypeAlias = Annotated[
     typer.Option(
         help="heap: pure nodes, modelled links; full: whole daemons in simulated time; "
         "real: daemons on loopback."
+    ),
+]
+AnyDriver: TypeAlias = Annotated[
+    Literal["heap", "full", "real", "all"],
+    typer.Option(
+        help="heap: pure nodes, modelled links; full: whole daemons in simulated time; "
+        "real: daemons on loopback; all: one after the other, side by side."
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +18,12 @@ from rich.table import Table
 from protocols.errors import MeshError
 from protocols.types import SECOND, Instant
 from sim.checkers import Violation
-from sim.cli.options import AsJson, Driver, ScenarioWord
+from sim.cli.beside import DRIVERS, as_json, show
+from sim.cli.options import AnyDriver, AsJson, ScenarioWord
 from sim.cli.talk import EXIT_INTERRUPTED, EXIT_UNMET, EXIT_USAGE, fail
-from sim.experiment import DriverName, open_document, prepare, run_experiment
+from sim.experiment import DriverName, Pace, open_document, prepare, run_experiment
 from sim.outcome import Outcome
+from sim.parity import compare
 from sim.result import Result, as_rows, result_of
 from sim.results.chart import chart_of
 from sim.results.folder import REPORT, Run, check_free, default_folder, write
@@ -36,7 +38,7 @@ QUIET_S = 2.0
 
 def run(
     scenario: ScenarioWord,
-    driver: Driver = "heap",
+    driver: AnyDriver = "heap",
     seed: Annotated[int, typer.Option(help="One seed, one trace, byte for byte.")] = 1,
     changes: Annotated[
         list[str] | None,
@@ -47,6 +49,8 @@ def run(
         typer.Option(help="What the run leaves: report, tables, figures. Default: in runs/."),
     ] = None,
     no_out: Annotated[bool, typer.Option("--no-out", help="Leave nothing behind.")] = False,
+    processes: Annotated[int, typer.Option(help="How many host the daemons of `real`.")] = 2,
+    speed: Annotated[float, typer.Option(help="Of mission time under `real`; at most 10.")] = 1.0,
     json: AsJson = False,
 ) -> None:
     """Run a scenario. Exit 0: as expected; 1: not so; 2: it cannot be run; 130: interrupted.
@@ -55,40 +59,80 @@ def run(
     """
     try:
         document, said = _asked(scenario, changes or [])
-        folder = None
-        if not no_out:
-            folder = out or default_folder(document.scenario.name, said, driver, seed)
-        result, outcome = _carry_out(document, said, (driver, seed), folder)
+        pace = Pace(processes, speed)
+        folders = _folders(document, said, driver, seed, out) if not no_out else {}
+        runs = [
+            _carry_out(document, said, _How(each, seed, pace), folders.get(each))
+            for each in (DRIVERS if driver == "all" else (driver,))
+        ]
     except MeshError as error:
         fail(f"{error.code}: {error.message}", EXIT_USAGE)
     except Violation as violation:
         fail(f"an invariant is broken (seed {seed}): {violation}", EXIT_UNMET)
     except KeyboardInterrupt:
         fail("interrupted", EXIT_INTERRUPTED)
+    met = _say_one(document.scenario, *runs[0], json) if driver != "all" else _say_all(runs, json)
+    for folder in folders.values():
+        typer.echo(f"report: {folder / REPORT}", err=True)
+    if not met:
+        raise typer.Exit(EXIT_UNMET)
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    driver: DriverName
+    seed: int
+    pace: Pace
+
+
+def _folders(
+    document: Document,
+    changes: tuple[Change, ...],
+    driver: str,
+    seed: int,
+    out: Path | None,
+) -> dict[DriverName, Path]:
+    """What is left where, by driver; that a folder is taken is found before any runs."""
+    name, folders = document.scenario.name, {}
+    for each in DRIVERS:
+        if driver in (each, "all"):
+            beside = out / each if out is not None and driver == "all" else out
+            folders[each] = beside or default_folder(name, changes, each, seed)
+            check_free(folders[each], name, each, seed)
+    return folders
+
+
+def _say_one(scenario: Scenario, result: Result, outcome: Outcome, json: bool) -> bool:
+    """Say what came out. Gives whether it was as expected."""
     if json:
         typer.echo(msgspec.json.encode(result).decode())
     else:
-        _show(document.scenario, result, outcome)
-    if folder is not None:
-        typer.echo(f"report: {folder / REPORT}", err=True)
-    if not result.met:
-        raise typer.Exit(EXIT_UNMET)
+        _show(scenario, result, outcome)
+    return result.met
+
+
+def _say_all(runs: list[tuple[Result, Outcome]], json: bool) -> bool:
+    """Say how the drivers compare. Gives whether all did as expected, and alike."""
+    agreements = [compare(runs[0][1], outcome) for _, outcome in runs[1:]]
+    results = [result for result, _ in runs]
+    if json:
+        typer.echo(msgspec.json.encode(as_json(results, agreements)).decode())
+    else:
+        show(results, agreements, Console())
+    return all(result.met for result in results) and all(found.holds for found in agreements)
 
 
 def _carry_out(
     document: Document,
     changes: tuple[Change, ...],
-    how: tuple[DriverName, int],
+    how: _How,
     folder: Path | None,
 ) -> tuple[Result, Outcome]:
-    """Run it and leave what it leaves. That a folder is taken is found before the run."""
-    driver, seed = how
-    if folder is not None:
-        check_free(folder, document.scenario.name, driver, seed)
+    """Run it and leave what it leaves."""
     setting = prepare(document)
     began = time.perf_counter()
     with _progress(document.scenario) as say:
-        outcome = run_experiment(document, driver, seed, say, setting)
+        outcome = run_experiment(document, how.driver, how.seed, say, setting, how.pace)
     result = result_of(document.scenario, outcome, time.perf_counter() - began)
     if folder is not None:
         chart = chart_of(setting, document.scenario.start)

@@ -39,6 +39,8 @@ class Setting:
     sky: Sky | None = None
     policy: LinkPolicy | None = None
     cables: tuple[tuple[str, str, Duration], ...] = ()
+    folder: Path = Path()
+    """Where the scenario's files are."""
 
     def is_site(self, name: str) -> bool:
         """Whether the plan has a place of this name."""
@@ -66,7 +68,8 @@ def setting_of(scenario: Scenario, folder: Path) -> Setting:
     if not scenario.catalog:
         flying = _subset(scenario.subset, flying)
     names = (*flying, *(station.name for station in sky.stations))
-    return Setting(names, tuple(kinds[name] for name in names), plan, sky, policy)
+    of = tuple(kinds[name] for name in names)
+    return Setting(names, of, plan, sky, policy, folder=folder)
 
 
 def _laboratory(scenario: Scenario) -> Setting:

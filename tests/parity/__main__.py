@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from protocols.types import MICROSECOND, MILLISECOND
-from tests.parity.compare import both, compare
+from sim.parity import compare
+from tests.parity.compare import both
 from tests.parity.scenes import scene
 
 

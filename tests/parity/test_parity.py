@@ -14,10 +14,11 @@ from protocols.types import MICROSECOND, MILLISECOND, SECOND, Duration
 from sim import full, heap
 from sim.links import ACCEPTED_LIGHTS, DIAL_TIMEOUT_NS
 from sim.mesh import Mesh
+from sim.parity import compare
 from sim.scenario.actions import Action, Send, Submit
 from sim.scenario.schema import Cable, Scenario
 from sim.scenario.setting import setting_of
-from tests.parity.compare import both, compare
+from tests.parity.compare import both
 from tests.parity.scenes import scene
 
 SEEDS = int(os.environ.get("MESHD_PARITY_SEEDS", "50"))

@@ -17,7 +17,8 @@ from meshd.ephemeris import parse_time
 from meshd.recording import Happened, read
 from meshd.topology import build_plan
 from protocols.types import Instant
-from sim.laboratory import Laboratory, Ways
+from sim.ground import Ways
+from sim.laboratory import Laboratory
 from sim.simclock import SimClock
 
 
