@@ -4,11 +4,12 @@ MAKEFLAGS += --no-print-directory --silent
 .DELETE_ON_ERROR:
 
 SEED ?= 1
+SEEDS ?= 500
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup run test check bench sim lock clean
+.PHONY: help setup run test check bench sim lock clean swarm mutants soak
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +58,16 @@ bench: setup ## Measure routes, codecs and the simulator (ARGS=kernel for that a
 
 sim: setup ## One simulated experiment: make sim SEED=7
 	$(BIN)/meshsim run quickstart --seed $(SEED)
+
+swarm: setup ## Drawn meshes under drawn faults: make swarm SEEDS=500
+	$(BIN)/meshsim swarm --seeds $(SEEDS) --jobs 2
+
+mutants: setup ## Every planted bug must be caught by the swarm within 200 seeds
+	$(BIN)/python -m tests.mutants --seeds 200
+
+soak: setup ## The long form: 5,000 seeds, and the mutants
+	$(BIN)/meshsim swarm --seeds 5000 --jobs 2
+	$(BIN)/python -m tests.mutants --seeds 200
 
 lock: setup ## Pin the dependencies of pyproject.toml anew
 	UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 $(BIN)/uv pip compile --quiet --universal --generate-hashes \

@@ -132,9 +132,11 @@ class Driver:
         unknown, and only a restart from the disk can tell.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._commit)
             rows = self.ports.store.load()
             self._take(Started(rows, self.ports.blobs.cids(), addresses))
+            while self._uncommitted:  # the numbers reserved for this life, before any is used
+                await self._commit_waiting()
+            nursery.start_soon(self._commit)
             task_status.started()
             while True:
                 self._turn()
@@ -193,16 +195,19 @@ class Driver:
         while True:
             await self._to_commit.wait()
             self._to_commit = trio.Event()
-            waiting, self._uncommitted = self._uncommitted, []
-            rows: list[tuple[str, bytes | None]] = []
-            tails: list[list[Effect]] = []
-            for effects in waiting:
-                kept = list(takewhile(lambda effect: isinstance(effect, Persist), effects))
-                rows += [(row.key, row.value) for row in kept if isinstance(row, Persist)]
-                tails.append(effects[len(kept) :])
-            await self.ports.store.commit(rows)
-            for tail in tails:
-                self._perform(tail)
+            await self._commit_waiting()
+
+    async def _commit_waiting(self) -> None:
+        waiting, self._uncommitted = self._uncommitted, []
+        rows: list[tuple[str, bytes | None]] = []
+        tails: list[list[Effect]] = []
+        for effects in waiting:
+            kept = list(takewhile(lambda effect: isinstance(effect, Persist), effects))
+            rows += [(row.key, row.value) for row in kept if isinstance(row, Persist)]
+            tails.append(effects[len(kept) :])
+        await self.ports.store.commit(rows)
+        for tail in tails:
+            self._perform(tail)
 
     def _carry_out(self, effect: Effect) -> None:
         ports = self.ports

@@ -86,6 +86,9 @@ class Node:
             self.scheduler,
         )
         self._subscribers = self._table(Echo())
+        self._deadlines: dict[Machine, Instant | None] = dict.fromkeys(self._machines)
+        self._touched: dict[Machine, None] = dict.fromkeys(self._machines)
+        """Those that have heard something since they were last asked for their deadline."""
 
     def _table(self, echo: Machine) -> dict[type, tuple[Machine, ...]]:
         """Who hears what, in order: the router first, so that the others ask it afterwards."""
@@ -131,14 +134,20 @@ class Node:
         return effects
 
     def next_deadline(self) -> Instant | None:
-        times = [machine.next_deadline() for machine in self._machines]
-        return min((at for at in times if at is not None), default=None)
+        """The earliest of all machines. Only an event moves one: the others need not be asked."""
+        deadlines = self._deadlines
+        for machine in self._touched:
+            if machine in deadlines:
+                deadlines[machine] = machine.next_deadline()
+        self._touched.clear()
+        return min((at for at in deadlines.values() if at is not None), default=None)
 
     def _wake(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
         for machine in self._machines:
             at = machine.next_deadline()
             if at is not None and at <= now:
+                self._touched[machine] = None
                 effects += self._join(machine.handle(Woke(), now), now)
         return effects
 
@@ -146,7 +155,10 @@ class Node:
         """An event to its subscribers, and the signals they send each other in turn."""
         joined: list[Effect] = []
         for machine in self._subscribers[type(event)]:
-            joined += self._join(machine.handle(event, now), now)
+            self._touched[machine] = None
+            effects = machine.handle(event, now)
+            if effects:
+                joined += self._join(effects, now)
         return joined
 
     def _join(self, effects: list[Effect], now: Instant) -> list[Effect]:

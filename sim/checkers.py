@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections import Counter
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING
 
-from meshd.scheduler.states import Phase, Status
+import protocols
+from meshd.scheduler.states import Status
 from meshd.seam import (
     BlobRejected,
     CloseLink,
@@ -21,41 +24,55 @@ from meshd.seam import (
     Started,
     Woke,
 )
-from protocols.types import Instant, JobId, LinkId, PacketId
+from protocols import LinkMessage
+from protocols.errors import ProtocolError
+from protocols.frame import LENGTH_BYTES
+from protocols.record import Verifier
+from protocols.types import SECOND, Instant, JobId, LinkId, PacketId
 from sim.host import Host
-from sim.medium import Path, Ride
+from sim.laws import LAWS
+from sim.laws.custody import Custody
+from sim.laws.law import Law
+from sim.laws.law import Violation as Violation
+from sim.laws.law import require as require
+from sim.laws.packets import sniff
+from sim.laws.rest import settled
+from sim.medium import Link, Path, Ride
 from sim.tally import Tally
+
+if TYPE_CHECKING:
+    from sim.world import World
 
 REFUSALS = ("refused", "replaced", "failed", "cancelled", "starved")
 ENDS = {status.value for status in Status if status is not Status.RUNNING}
-
-
-class Violation(AssertionError):
-    """An invariant does not hold: a bug, in a node or in the simulator."""
-
-
-def require(holds: bool, law: str, *about: object) -> None:
-    if not holds:
-        raise Violation(f"{law}: {', '.join(map(str, about))}" if about else law)
+LIES = ("bad-signature", "record-from-future")
+HEARD = {b"\xa6packet", b"\xa7records"}
+"""Messages that laws look into."""
 
 
 class Checkers:
     """Hears all that reaches a node and all it asks for; raises Violation when a law is broken."""
 
-    def __init__(self) -> None:
+    def __init__(self, genuine: Verifier) -> None:
         self._lives: dict[int, int] = {}
         self._up: set[tuple[int, LinkId]] = set()
         self._ever: set[tuple[int, LinkId]] = set()
         self._told: dict[tuple[JobId, int], str] = {}
         self._ended: dict[JobId, str] = {}
-        self._epochs: dict[tuple[JobId, int], tuple[int, Phase]] = {}
+        self._free_at: dict[tuple[LinkId, int], Instant] = {}
+        self._heard: LinkMessage | None = None
         self._now: Instant = 0
+        self.saw: Counter[str] = Counter()
+        """Interesting states, and how often they were reached."""
+        self._laws: list[Law] = [law(self.saw, genuine) for law in LAWS]
+        self.checks = 0
 
     # --- what reaches a node --------------------------------------------------------------------
 
     def event(self, host: Host, event: Event, now: Instant) -> None:
         require(now >= self._now, "time never goes back", now, self._now)
         self._now = now
+        self._heard = None
         if isinstance(event, Started):
             self._lives[host.index] = host.life
         require(self._lives.get(host.index) == host.life, "the dead hear nothing", host.name, event)
@@ -65,6 +82,7 @@ class Checkers:
             case FrameReceived(link=link):
                 up = (host.index, link) in self._up
                 require(up, "no frame over a closed link", host.name, link)
+                self._heard = _decoded(event.frame)
             case LinkUp(link=link):
                 key = (host.index, link)
                 require(key not in self._ever, "a LinkId is used once", host.name, link)
@@ -72,9 +90,30 @@ class Checkers:
                 self._ever.add(key)
             case LinkDown(link=link, code=code):
                 self._up.discard((host.index, link))
+                self.saw[f"a link ended: {code}"] += 1
                 require(code != "", "every refusal has a code", event)
-            case LinkFailed(code=code) | BlobRejected(code=code) | ShardFinished(code=code):
+            case LinkFailed(code=code):
+                self.saw["a dial failed"] += 1
                 require(code != "", "every refusal has a code", event)
+            case BlobRejected(code=code) | ShardFinished(code=code):
+                self.saw[f"a blob was refused: {code}"] += isinstance(event, BlobRejected)
+                require(code != "", "every refusal has a code", event)
+
+    def after(self, host: Host, event: Event, effects: Sequence[Effect]) -> None:
+        """The event is handled: every law looks at what it did to the node."""
+        told = self._now if host.clock is None else host.clock.told
+        for law in self._laws:
+            law.after(host, event, self._heard, effects, told)
+        self.checks += len(self._laws) + 1
+
+    def sent(self, link: Link, side: int, size: int, ride: Ride) -> None:
+        """Frames of one way leave one behind the other, at the rate of the link."""
+        key = (link.id, side)
+        free = ride.depart >= self._free_at.get(key, 0)
+        require(free, "a link carries no more than its rate", link.id, ride)
+        took = (size + LENGTH_BYTES) * 8 * SECOND / link.path.rate_bps
+        self._free_at[key] = ride.depart + int(took)
+        self.checks += 1
 
     def ride(self, path: Path, ride: Ride) -> None:
         """A frame has arrived: not before light could, and it left while the contact stood."""
@@ -85,20 +124,38 @@ class Checkers:
     def killed(self, host: Host) -> None:
         del self._lives[host.index]
         self._up = {key for key in self._up if key[0] != host.index}
+        for law in self._laws:
+            law.killed(host)
+
+    def swallowed(self, packet: PacketId) -> None:
+        for law in self._laws:
+            if isinstance(law, Custody):
+                law.swallowed(packet)
+
+    def settled(self, world: World) -> None:
+        """Raises Violation unless all is well."""
+        settled(world)
+        self.checks += 1
 
     # --- what a node asks for -------------------------------------------------------------------
 
     def effect(self, host: Host, effect: Effect) -> None:
+        for law in self._laws:
+            law.effect(host, effect)
+        self.checks += len(self._laws)
         match effect:
             case CloseLink(link=link, code=code):
                 self._up.discard((host.index, link))
                 require(code != "", "every refusal has a code", effect)
             case PayloadLost(code=code) | Note(code=code):
+                if code in LIES:
+                    self.saw[f"a lie was refused: {code}"] += 1
                 require(code != "", "every refusal has a code", effect)
             case ReportJob():
-                self._report(host, effect)
+                if "jobs" not in host.excused:
+                    self._report(effect)
 
-    def _report(self, host: Host, report: ReportJob) -> None:
+    def _report(self, report: ReportJob) -> None:
         if report.what in REFUSALS:
             require(report.code != "", "every refusal has a code", report)
         if report.what == "refused":
@@ -110,23 +167,16 @@ class Checkers:
         if report.what in ENDS:
             require(report.job not in self._ended, "a job ends once", report)
             self._ended[report.job] = report.what
-        self._leases(host, report.job)
 
-    def _leases(self, host: Host, name: JobId) -> None:
-        """Epochs only rise, also through a restart; what was delivered stays so."""
-        job = host.node.scheduler.book.find(name) if host.node else None
-        if job is None:
-            return
-        for shard in job.shards:
-            row, key = shard.row, (name, shard.index)
-            epoch, phase = self._epochs.get(key, (0, Phase.WAITING))
-            require(row.epoch >= epoch, "a lease's epoch never falls", key, epoch, row.epoch)
-            settled = phase is Phase.DELIVERED
-            require(not settled or row.phase is phase, "a delivered shard stays so", key, row.phase)
-            self._epochs[key] = (row.epoch, row.phase)
-        if job.row.status is Status.COMPLETED:
-            done = all(shard.row.phase is Phase.DELIVERED for shard in job.shards)
-            require(done, "a completed job has every result", name)
+
+def _decoded(frame: bytes) -> LinkMessage | None:
+    """The message of a frame, when a law wants to know it."""
+    if sniff(frame) not in HEARD:
+        return None
+    try:
+        return protocols.LINK.decode(frame)
+    except ProtocolError:
+        return None
 
 
 def conserved(tally: Tally, held: Set[PacketId]) -> dict[str, int]:
@@ -142,6 +192,8 @@ def conserved(tally: Tally, held: Set[PacketId]) -> dict[str, int]:
             continue
         if not sent.lost and sent.died:
             sent.lost = "node-killed"
+        if not sent.lost and {sent.packet, f"{sent.packet}~"} & tally.swallowed:
+            sent.lost = "black-hole"
         require(sent.lost != "", "a packet does not vanish", sent)
         counts["lost"] += 1
     return counts

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -27,8 +28,10 @@ from meshd.seam import (
     StopShard,
     WriteBlob,
 )
+from protocols.cid import cid_of
 from protocols.forward import PacketIds
-from protocols.types import Duration
+from protocols.job import JobSpec
+from protocols.types import Cid, Duration
 from sim.host import Host
 from sim.links import Links
 
@@ -63,28 +66,35 @@ class Performer:
         table, checkers = self._table, self._world.checkers
         for index, effect in enumerate(effects):
             if isinstance(effect, Persist):
-                if self._commit_ns:
-                    at = self._world.now + self._commit_ns
-                    rest = (host, host.life, effects[index:])
-                    self._world.schedule(at, self._commit, rest)
-                    return
-                _keep(host, effect)
-                continue
+                self._persist(host, effects[index:])
+                return
             if checkers:
                 checkers.effect(host, effect)
             table[type(effect)](host, effect)
 
-    def _commit(self, host: Host, life: int, effects: list[Effect]) -> None:
-        """Rows that stand together are committed together."""
+    def _persist(self, host: Host, effects: list[Effect]) -> None:
+        """Rows that stand together are committed together; the rest follows."""
+        rows = takewhile(lambda effect: isinstance(effect, Persist), effects)
+        commit = [(row.key, row.value) for row in rows if isinstance(row, Persist)]
+        rest = effects[len(commit) :]
+        host.disk.unsynced.append(commit)
+        if self._commit_ns:
+            at = self._world.now + self._commit_ns
+            self._world.schedule(at, self._commit, (host, host.life, rest))
+        else:
+            self._commit(host, host.life, rest)
+
+    def _commit(self, host: Host, life: int, rest: list[Effect]) -> None:
         if host.life != life:
             return
-        done = 0
-        for effect in effects:
-            if not isinstance(effect, Persist):
-                break
-            _keep(host, effect)
-            done += 1
-        self.perform(host, effects[done:])
+        commit = host.disk.unsynced.popleft()
+        if host.disk.failing:
+            self._world.harm.store_failed(host, commit)
+            return
+        host.disk.write(commit)
+        self.perform(host, rest)
+        if host.disk.start is not None and host.life == life:
+            self._world.harm.begun(host)
 
     def _tell(self, host: Host, effect: Effect) -> None:
         self._world.tally.hear(effect, self._world.now)
@@ -100,19 +110,23 @@ class Performer:
                 return
         self._runs += 1
         host.runs[run.run] = self._runs
-        took = min(round(run.estimate_ns / host.speed), run.wall_ns)
-        world.schedule(world.now + took, self._ran, (host, self._runs, run, took))
+        needs = round(run.estimate_ns / (host.speed * host.work_speed))
+        took = min(needs, run.wall_ns)
+        code = "ok" if needs <= run.wall_ns else "wall-limit"
+        world.schedule(world.now + took, self._ran, (host, self._runs, run, took, code))
 
-    def _ran(self, host: Host, number: int, run: RunShard, took: Duration) -> None:
+    def _ran(self, host: Host, number: int, run: RunShard, took: Duration, code: str) -> None:
         if host.runs.get(run.run) != number:
             return  # stopped, or the node has died
         del host.runs[run.run]
-        if round(run.estimate_ns / host.speed) > run.wall_ns:
-            event = ShardFinished(run.run, "wall-limit", "too slow", wall_ns=took)
-        else:
+        if code == "ok" and host.blobs.full:
+            code = "store-full"
+        if code == "ok":
             output = output_of(run)
             cid = host.blobs.put(output)
-            event = ShardFinished(run.run, "ok", "", cid, len(output), took)
+            event = ShardFinished(run.run, code, "", cid, len(output), took)
+        else:
+            event = ShardFinished(run.run, code, "it came to nothing", wall_ns=took)
         self._world.deliver(host, event)
 
     def _stop(self, host: Host, stop: StopShard) -> None:
@@ -137,14 +151,22 @@ class Performer:
             self._world.post(host, report)
 
 
-def output_of(run: RunShard) -> bytes:
+def output_of(run: RunShard | Offered) -> bytes:
     """What a simulated shard puts out: a hash of what it was given, so that reruns agree."""
     given = msgspec.msgpack.encode((run.kind, run.model, run.input, run.command))
     return hashlib.blake2b(given).digest()
 
 
-def _keep(host: Host, effect: Persist) -> None:
-    if effect.value is None:
-        host.rows.pop(effect.key, None)
-    else:
-        host.rows[effect.key] = effect.value
+class Offered(NamedTuple):
+    """What a shard of a job is given to work on."""
+
+    kind: str
+    model: Cid | None
+    input: Cid | None
+    command: tuple[str, ...]
+
+
+def output_of_shard(spec: JobSpec, shard: int) -> Cid:
+    """The name of the result that a shard must have."""
+    given = spec.shards[shard]
+    return cid_of(output_of(Offered(spec.kind, spec.model, given.input, given.command)))

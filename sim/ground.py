@@ -86,8 +86,8 @@ class Ground(Shared):
 
     def bar(self, parted: tuple[str, ...], out: tuple[str, ...]) -> None:
         """From now on nothing passes between those parted and the rest, nor at those out."""
-        self.medium.part(frozenset(map(self.end_of, parted)))
-        self.medium.cut_off(frozenset(map(self.end_of, out)))
+        self.medium.barriers.part(frozenset(map(self.end_of, parted)))
+        self.medium.barriers.cut_off(frozenset(map(self.end_of, out)))
 
     async def set_off(self, real: Instant) -> None:
         """Let mission time pass from a real instant on, where it does not by itself."""

@@ -23,6 +23,7 @@ from sim.scenario.actions import (
     Outage,
     Partition,
     Ping,
+    Recover,
     Restart,
     Restore,
     Send,
@@ -56,12 +57,14 @@ class HeapMesh:
             Ping: self._send,
             Submit: self._submit,
             Start: lambda action: self.world.start(*_listed(action.nodes)),
-            Kill: lambda action: self._each(action.nodes, self.world.kill),
+            Kill: self._kill,
             Restart: lambda action: self._each(action.nodes, self._restart),
-            Partition: lambda action: self.world.partition(_listed(action.nodes)),
+            Partition: self._part,
             Heal: self._heal,
             Outage: lambda action: self._cut_off(self._out | set(_listed(action.nodes))),
             Restore: lambda action: self._cut_off(self._out - set(_listed(action.nodes))),
+            **self.world.harm.table,
+            Recover: self._recover,
         }
 
     @property
@@ -130,13 +133,24 @@ class HeapMesh:
         for name in _listed(nodes):
             do(name)
 
+    def _kill(self, action: Kill) -> None:
+        for name in _listed(action.nodes):
+            self.world.kill(name, torn=action.torn)
+
     def _restart(self, name: str) -> None:
         if self.world.host(name).node is None:
             self.world.restart(name)
 
+    def _part(self, action: Partition) -> None:
+        self.world.partition(_listed(action.nodes), one_way=action.one_way)
+
     def _heal(self, action: Heal) -> None:
         self._out.clear()
         self.world.heal()
+
+    def _recover(self, action: Recover) -> None:
+        self._out.clear()
+        self.world.harm.recover()
 
     def _cut_off(self, names: set[str]) -> None:
         self._out = names
@@ -167,7 +181,12 @@ def _listed(nodes: Names) -> tuple[str, ...]:
 def make_world(scenario: Scenario, setting: Setting, seed: int) -> World:
     """The world of a scenario, started: all but those asleep."""
     node = scenario.node
-    physics = Physics(loss=scenario.link.loss, commit_ns=parse_duration(node.commit))
+    physics = Physics(
+        loss=scenario.link.loss,
+        commit_ns=parse_duration(node.commit),
+        roster=node.roster,
+        crypto=node.crypto,
+    )
     world = World(seed, setting.plan, scenario.start, physics)
     for name, kind in zip(setting.names, setting.kinds, strict=True):
         slots = node.slots if kind == "satellite" else node.ground_slots

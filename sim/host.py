@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from meshd.node import PRESENCE_TTL_NS, Node, NodeConfig
-from protocols.record import Body, Presence, Record, Statement, sign
+from protocols.record import Body, Presence, Record, Signer, Statement, sign
 from protocols.types import Instant, LinkId, NodeId
-from sim.chance import signer
+from sim.faults.clock import SkewedClock
+from sim.faults.disk import Disk
+from sim.faults.stall import Stall
 from sim.medium import Link
 from sim.stores import MemoryBlobs
 
@@ -21,10 +23,11 @@ class Host:
 
     index: int
     config: NodeConfig
+    sign: Signer
     speed: float = 1.0
     node: Node | None = None
     life: int = 0
-    rows: dict[str, bytes] = field(default_factory=dict)
+    disk: Disk = field(default_factory=Disk)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     links: dict[LinkId, Link] = field(default_factory=dict)
     """Those up at this end."""
@@ -34,6 +37,18 @@ class Host:
     """What the node said after its last event."""
     wake_at: Instant | None = None
     """The earliest wake-up that is on its way."""
+    clock: SkewedClock | None = None
+    """Its own clock, when that is not right."""
+    stall: Stall | None = None
+    """What waits for the node, while it stands still or is slow."""
+    work_speed: float = 1.0
+    """What a fault has left of `speed`."""
+    swallows: bool = False
+    """A black hole: it accepts packets for others and drops them."""
+    excused: set[str] = field(default_factory=set)
+    """Promises that a fault has made void here: "sequence", "jobs", "results", "disk"."""
+    handled: int = 0
+    """Events that changed something, as the checkers count them."""
     woken_at: Instant = -1
     wakes: int = 0
     """How often the node was woken at `woken_at`."""
@@ -45,6 +60,11 @@ class Host:
     @property
     def id(self) -> NodeId:
         return self.config.node
+
+    @property
+    def rows(self) -> dict[str, bytes]:
+        """What is on disk."""
+        return self.disk.rows
 
     @property
     def address(self) -> str:
@@ -60,6 +80,7 @@ class Host:
         self.life += 1
         self.links.clear()
         self.runs.clear()
+        self.stall = None
         self.blobs.crash()
         self.wake_at = self.deadline = None
 
@@ -73,8 +94,7 @@ class Host:
 def signed(host: Host, now: Instant) -> list[Record]:
     """What a node would have said of itself before launch: who it is, and its load when idle."""
     bodies: tuple[Body, ...] = (host.presence, host.config.work.idle)
-    sign_as = signer(host.id)
     return [
-        sign(Statement(host.id, number, now, PRESENCE_TTL_NS, body), sign_as)
+        sign(Statement(host.id, number, now, PRESENCE_TTL_NS, body), host.sign)
         for number, body in enumerate(bodies, start=1)
     ]

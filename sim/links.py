@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import protocols
 from meshd.seam import CloseLink, FrameReceived, LinkDown, LinkFailed, LinkUp, OpenLink, SendFrame
+from protocols.errors import ProtocolError
 from protocols.types import SECOND, Instant, LinkId
+from sim.faults import foe
 from sim.host import Host
 from sim.medium import Link, Medium, Path, Ride
 
@@ -107,10 +110,23 @@ class Links:
         world, side = self._world, link.side(host.index)
         ride = self._medium.carry(link, side, len(effect.frame), world.now)
         if isinstance(ride, Ride):
-            other = self._end(link, 1 - side)
-            world.schedule(ride.arrive, self._frame, (other, link, effect.frame, ride))
+            self._carry(link, side, effect.frame, ride)
         elif ride == "outbox-full":
             self.close(host, CloseLink(effect.link, ride))
+
+    def _carry(self, link: Link, side: int, frame: bytes, ride: Ride) -> None:
+        world, other = self._world, self._end(link, 1 - side)
+        if world.checkers:
+            world.checkers.sent(link, side, len(frame), ride)
+        noise = self._medium.noise_on(link, side)
+        if noise is None:
+            world.schedule(ride.arrive, self._frame, (other, link, frame, ride))
+            return
+        key = (world.seed, link.id, side, link.ways[side].frames)
+        for copy in noise.copies(key, ride.arrive, frame):
+            come = self._spoilt if copy.spoilt else self._frame
+            late = Ride(ride.depart, copy.arrive)
+            world.schedule(copy.arrive, come, (other, link, copy.frame, late))
 
     def _frame(self, host: Host, link: Link, frame: bytes, ride: Ride) -> None:
         if link.id not in host.links:
@@ -118,12 +134,33 @@ class Links:
         world = self._world
         if world.checkers:
             world.checkers.ride(link.path, ride)
+        if host.swallows:
+            packet = foe.swallowed(host, frame)
+            if packet is not None:
+                world.swallow(packet.id)
+                self.send(host, SendFrame(link.id, foe.accepted(packet)))
+                return
         world.deliver(host, FrameReceived(link.id, frame))
+
+    def _spoilt(self, host: Host, link: Link, frame: bytes, ride: Ride) -> None:
+        """Noise would notice by the frame's tag and end the link; a node must not even stumble
+        over what is no message.
+        """
+        if link.id not in host.links:
+            return
+        self._world.saw("a frame was mangled and its link ended")
+        try:
+            protocols.LINK.decode(frame)
+        except ProtocolError:
+            self._world.deliver(host, FrameReceived(link.id, frame))
+        self.close(host, CloseLink(link.id, "corrupt-frame"))
 
     # --- closing --------------------------------------------------------------------------------
 
     def close(self, host: Host, effect: CloseLink) -> None:
         """Ours is down at once; the other end hears behind the last frame, or notices silence."""
+        if host.stall is not None:
+            host.stall.forget(effect.link)
         link = host.links.pop(effect.link, None)
         if link is None:
             return

@@ -10,11 +10,16 @@ from meshd.topology.plan import ContactPlan
 from protocols.frame import LENGTH_BYTES
 from protocols.types import SECOND, Duration, Instant, LinkId
 from sim.chance import fraction
+from sim.faults.barriers import Barriers
+from sim.faults.noise import Noise
 
 OUTBOX_BYTES_MAX = 4_194_304
 """Waiting to leave on one way of a link; as in meshd/adapters."""
 
 CABLE_RATE_BPS = 10e9
+
+RATE_SHARE_MIN = 1e-6
+"""A bad link is slow, not still."""
 
 Light: TypeAlias = Callable[[Instant], Duration]
 
@@ -81,8 +86,9 @@ class Medium:
         self._loss = loss
         self._sites: dict[int, int] = {}
         self._cables: dict[tuple[int, int], Path] = {}
-        self._apart: frozenset[int] = frozenset()
-        self._out: frozenset[int] = frozenset()
+        self.barriers = Barriers()
+        self.noise: dict[int, Noise] = {}
+        """Bad links, by the end that makes them so."""
         self.bytes_carried = 0
         """On all links, both ways, lost frames included."""
 
@@ -94,18 +100,15 @@ class Medium:
         """Join two ends by a cable. Where the plan has a contact too, the contact is taken."""
         self._cables[min(a, b), max(a, b)] = Path(lambda at: delay_ns, CABLE_RATE_BPS)
 
-    def part(self, ends: frozenset[int]) -> None:
-        """From now on nothing passes between these ends and the others; none ends it."""
-        self._apart = ends
-
-    def cut_off(self, ends: frozenset[int]) -> None:
-        """From now on nothing passes to or from any of these ends; none ends it."""
-        self._out = ends
-
     def joined(self, a: int, b: int) -> bool:
-        """Whether no partition stands between two ends, and neither is cut off."""
-        out = self._out
-        return (a in self._apart) == (b in self._apart) and a not in out and b not in out
+        """Whether nothing stands between two ends, either way."""
+        return not self.barriers.any or self.barriers.joined(a, b)
+
+    def noise_on(self, link: Link, side: int) -> Noise | None:
+        """What is wrong with a way of a link: by its sender, or else by its receiver."""
+        if not self.noise:
+            return None
+        return self.noise.get(link.ends[side]) or self.noise.get(link.ends[1 - side])
 
     def path(self, a: int, b: int, at: Instant) -> Path | None:
         """What a new link between two ends would run over at an instant."""
@@ -124,16 +127,22 @@ class Medium:
         way, path = link.ways[side], link.path
         way.frames += 1
         depart = way.free_at if way.free_at > now else now
-        rate = path.rate_bps
-        if (depart - now) * rate / (8 * SECOND) + size > OUTBOX_BYTES_MAX:
+        rate, room = path.rate_bps, OUTBOX_BYTES_MAX
+        noise = self.noise_on(link, side)
+        if noise is not None:
+            rate *= max(noise.rate, RATE_SHARE_MIN)
+            room = noise.outbox_bytes or room
+        if (depart - now) * rate / (8 * SECOND) + size > room:
             return "outbox-full"
         if not path.open_at(depart):
             return "contact-ended"
         self.bytes_carried += size + LENGTH_BYTES
         way.free_at = depart + round((size + LENGTH_BYTES) * 8 * SECOND / rate)
         way.taken_bytes += size + LENGTH_BYTES
-        if (self._apart or self._out) and not self.joined(*link.ends):
+        if self.barriers.any and not self.barriers.passes(link.ends[side], link.ends[1 - side]):
             return "cut"
+        if noise is not None and noise.loses((self._seed, link.id, side, way.frames), now):
+            return "lost"
         if self._loss and fraction(self._seed, "loss", link.id, side, way.frames) < self._loss:
             return "lost"
         # Light time falls by at most 5e-5 s/s, but is rounded: a frame never passes another.

@@ -22,8 +22,8 @@ class Seen(msgspec.Struct, frozen=True):
     """In custody."""
     linked: frozenset[str]
     """Of those whom the plan joins it with now: who is up and greeted at this end."""
-    members: frozenset[NodeId]
-    """Whom it has heard of, itself included or not."""
+    strange: frozenset[NodeId]
+    """Of all others, living or not: whom it has not heard of."""
     shards: int
     """Held here."""
 
@@ -42,15 +42,23 @@ def look(
         for here, there in (ends, ends[::-1]):
             if here in nodes and there in ids and nodes[here].neighbours.link_to(ids[there]):
                 linked[here].append(there)
+    everyone = frozenset(ids.values())
     for name, node in nodes.items():
         yield Seen(
             name=name,
             node=node.config.node,
             held=custody_of(node),
             linked=frozenset(linked[name]),
-            members=frozenset(node.router.members),
+            strange=_strange(node, everyone),
             shards=len(node.scheduler.holder.view()),
         )
+
+
+def _strange(node: Node, everyone: frozenset[NodeId]) -> frozenset[NodeId]:
+    others = everyone - {node.config.node}
+    if node.router.count_known(others) == len(others):
+        return frozenset()  # as a rule; and quickly found, where many share a roster
+    return others.difference(node.router.members)
 
 
 def observe(seen: Sequence[Seen], plan: ContactPlan | None, now: Instant) -> Iterator[Sample]:
@@ -94,9 +102,8 @@ def links(seen: Mapping[str, Seen], plan: ContactPlan | None, now: Instant) -> t
 def known_share(seen: Iterable[Seen]) -> float:
     """How much of the membership the living know of each other, from 0 to 1."""
     alive = list(seen)
-    ids = {one.node for one in alive}
+    ids = frozenset(one.node for one in alive)
     pairs = len(alive) * (len(alive) - 1)
     if not pairs:
         return 1.0
-    known = sum(len(ids & one.members) - (one.node in one.members) for one in alive)
-    return known / pairs
+    return 1.0 - sum(len(one.strange & ids) for one in alive) / pairs

@@ -14,6 +14,8 @@ class MemoryBlobs:
     def __init__(self) -> None:
         self._blobs: dict[Cid, bytes] = {}
         self._partials: dict[Cid, Partial] = {}
+        self.full = False
+        """No piece is taken, as on a full disk."""
 
     def cids(self) -> tuple[Cid, ...]:
         return tuple(sorted(self._blobs))
@@ -39,6 +41,8 @@ class MemoryBlobs:
         if cid in self._blobs:
             return "stored"
         part = self._partials.get(cid)
+        if self.full:
+            return "store-full"
         if part is None:
             if len(self._partials) >= PARTIALS_MAX:
                 return "store-full"

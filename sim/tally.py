@@ -70,6 +70,8 @@ class Tally:
         self.sent: dict[PacketId, Sent] = {}
         self.jobs: dict[JobId, JobLog] = {}
         self.notes: Counter[str] = Counter()
+        self.swallowed: set[PacketId] = set()
+        """Dropped by black holes."""
         self.repeated = 0
         """Deliveries of a packet that had arrived: 0, or the destination forgot it."""
 

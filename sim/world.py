@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,9 +28,11 @@ from meshd.topology.plan import ContactPlan
 from protocols.forward import PacketIds
 from protocols.job import JobSpec
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, JobId, NodeId, PacketId
-from sim.chance import make_verifier, node_id, signer, stream
+from sim.chance import node_id, number, stream
 from sim.checkers import Checkers, conserved
+from sim.crypto import Crypto, signer_of, verifier_of
 from sim.driver import Performer
+from sim.faults.harm import Harm
 from sim.host import Host, signed
 from sim.links import Links
 from sim.medium import Medium
@@ -53,6 +55,7 @@ class Physics:
     """Whom a node knows when it starts: those who live where its contacts lead, by name alone; or
     all of the mesh, by one signed roster that all nodes share, so that nothing of it is gossiped.
     """
+    crypto: Crypto = "modelled"
     predict: bool = True
     """Whether to ask the source's router, for every packet sent, when it will arrive."""
     check: bool = True
@@ -82,15 +85,16 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.tally = Tally()
         self.trace = Trace(self.physics.lines_max)
-        self.checkers = Checkers() if self.physics.check else None
+        self._verifier = verifier_of(self.physics.crypto)
+        self.checkers = Checkers(self._verifier) if self.physics.check else None
         self.events = 0
         self._by_id: dict[NodeId, Host] = {}
         self._ids: dict[str, PacketIds] = {}
         self.queue: Queue = CalendarQueue() if queue is None else queue
-        self._verifier = make_verifier()
         self._roster: Roster | None = None
         self.medium = Medium(seed, plan, self.physics.loss)
         self.links = Links(self, self.medium)
+        self.harm = Harm(self)
         self._performer = Performer(self, self.links, self.physics.commit_ns)
 
     # --- building -------------------------------------------------------------------------------
@@ -102,7 +106,8 @@ class World:
         assert name not in self.hosts, f"two nodes are called {name}"
         me = node_id(self.seed, name)
         config = NodeConfig(me, name, site, work or WorkPolicy(slots=1))
-        host = Host(len(self.hosts), config, speed)
+        sign = signer_of(self.physics.crypto, self.seed, name, me)
+        host = Host(len(self.hosts), config, sign, speed)
         self.hosts[name] = host
         self._by_id[me] = host
         self._ids[name] = PacketIds(me, "a")
@@ -144,31 +149,43 @@ class World:
         assert self.hosts[name].node is None, f"{name} is up"
         self.start(name)
 
-    def kill(self, name: str) -> None:
-        """The node is gone, with all that was not durable; its neighbours hear a light time on."""
+    def kill(self, name: str, *, torn: bool = False) -> None:
+        """The node is gone, with all that was not durable; its neighbours hear a light time on.
+
+        `torn`: of the commits that were under way some, drawn, are on disk all the same.
+        """
         host = self.hosts[name]
         if host.node is None:
             return
         self.tally.died(custody_of(host.node))
+        for event in host.stall.waiting if host.stall else ():
+            if isinstance(event, PayloadOffered) and event.packet in self.tally.sent:
+                self.tally.sent[event.packet].died = True
+        chance = number(self.seed, "crash", name, host.life) if torn else 0
+        survived, lost = host.disk.crash(chance)
+        self.saw("a crash lost rows that were not yet on disk", lost)
+        self.saw("rows on their way to disk survived a crash", survived)
         self.links.die(host)
         host.crash()
         if self.checkers:
             self.checkers.killed(host)
 
-    def partition(self, names: Iterable[str]) -> None:
-        """Nothing passes between these nodes and the rest, until `heal`. No one is told."""
-        self.medium.part(frozenset(self.hosts[name].index for name in names))
+    def partition(self, names: Iterable[str], *, one_way: bool = False) -> None:
+        """Nothing passes between these nodes and the rest (from them alone if `one_way`), until
+        `heal`. No one is told.
+        """
+        ends = frozenset(self.hosts[name].index for name in names)
+        self.medium.barriers.part(ends, one_way=one_way)
         self.links.notice_silence()
 
     def cut_off(self, names: Iterable[str]) -> None:
         """Nothing passes to or from each of these nodes (and no others) from now on."""
-        self.medium.cut_off(frozenset(self.hosts[name].index for name in names))
+        self.medium.barriers.cut_off(frozenset(self.hosts[name].index for name in names))
         self.links.notice_silence()
 
     def heal(self) -> None:
-        """Every partition ends, and nobody is cut off any more."""
-        self.medium.part(frozenset())
-        self.medium.cut_off(frozenset())
+        """Every partition and cut ends, and nobody is cut off any more."""
+        self.medium.barriers.clear()
 
     def connect(self, a: str, b: str, delay_ns: Duration = 5 * MILLISECOND) -> None:
         """Lay a cable between two nodes, and have the first keep a standing link to the second."""
@@ -212,6 +229,23 @@ class World:
         host = self._by_id.get(log.node) if log else None
         return host.node.scheduler.book.find(job) if host and host.node else None
 
+    def saw(self, what: str, times: int = 1) -> None:
+        """Something interesting happened (`sim.swarm.sometimes` has the names)."""
+        if times and self.checkers:
+            self.checkers.saw[what] += times
+
+    def swallow(self, packet: PacketId) -> None:
+        """A black hole has dropped a packet."""
+        self.saw("a black hole swallowed a packet")
+        self.tally.swallowed.add(packet)
+        if self.checkers:
+            self.checkers.swallowed(packet)
+
+    def must_be_settled(self) -> None:
+        """Raises Violation unless everything is well: asked when nothing has been wrong a while."""
+        if self.checkers:
+            self.checkers.settled(self)
+
     def at(self, instant: Instant, action: Callable[[], None]) -> None:
         """Do something at an instant."""
         self.schedule(instant, action, ())
@@ -245,18 +279,28 @@ class World:
         self.schedule(self.now if at is None else at, self._arrive, (host, host.life, event))
 
     def deliver(self, host: Host, event: Event) -> None:
-        """Hand an event to a living node, perform its effects, and see when it wants to wake."""
-        node, now = host.node, self.now
+        """Hand an event to a living node; it waits where the node stands still."""
+        if host.stall is None:
+            self.take(host, event)
+        else:
+            self.harm.hold(host, event)
+
+    def take(self, host: Host, event: Event) -> None:
+        """Have a node handle an event, perform its effects, and see when it wants to wake."""
+        node, now, checkers = host.node, self.now, self.checkers
         assert node is not None
-        if self.checkers:
-            self.checkers.event(host, event, now)
+        if checkers:
+            checkers.event(host, event, now)
         self.trace.event(now, host.index, event)
         self.events += 1
-        effects = node.handle(event, now)
+        effects = node.handle(event, now if host.clock is None else host.clock.read(now))
+        if checkers:
+            checkers.after(host, event, effects)
         if effects:
             self.trace.effects(now, host.index, effects)
             self._performer.perform(host, effects)
-        self._arm(host, node.next_deadline())
+        if host.node is node:  # a failed commit has ended it otherwise
+            self.arm(host, node.next_deadline())
 
     def _arrive(self, host: Host, life: int, event: Event) -> None:
         if host.life == life and host.node is not None:
@@ -265,17 +309,27 @@ class World:
     def _begin(self, host: Host) -> None:
         assert host.node is None, f"{host.name} is up already"
         rng = stream(self.seed, host.name, "node", host.life)
-        host.node = Node(host.config, rng, signer(host.id), self._verifier)
+        host.node = Node(host.config, rng, host.sign, self._verifier)
         host.life += 1
         rows = tuple(sorted(host.rows.items()))
-        self.deliver(host, Started(rows, host.blobs.cids(), (host.address,)))
+        self.saw("a node started from the rows of a life before", bool(rows))
+        node = host.node
+        for event in self._briefing(host, rows):
+            if host.node is node:  # a failed commit may have ended it
+                self.deliver(host, event)
+                if isinstance(event, Started):
+                    self.harm.begin(host)
+
+    def _briefing(self, host: Host, rows: tuple[tuple[str, bytes], ...]) -> Iterator[Event]:
+        """What a node is told first."""
+        yield Started(rows, host.blobs.cids(), (host.address,))
         if self.plan is None:
             return
         if self.physics.roster == "all":
-            self.deliver(host, RosterLoaded(self.roster))
+            yield RosterLoaded(self.roster)
         for other in self._acquaintances(host):
-            self.deliver(host, Learnt(other.id, other.presence, self.now))
-        self.deliver(host, PlanLoaded(self.plan))
+            yield Learnt(other.id, other.presence, self.now)
+        yield PlanLoaded(self.plan)
 
     @property
     def roster(self) -> Roster:
@@ -310,12 +364,13 @@ class World:
             self.tally.sent[offer.packet].foresee(host.node.router, self.now)
         self.deliver(host, offer)
 
-    def _arm(self, host: Host, deadline: Instant | None) -> None:
+    def arm(self, host: Host, deadline: Instant | None) -> None:
         """At most one wake-up under way is the one that counts: the earliest."""
         host.deadline = deadline
         if deadline is None:
             return
-        at = deadline if deadline > self.now else self.now
+        at = deadline if host.clock is None else host.clock.when(deadline)
+        at = at if at > self.now else self.now
         if host.wake_at is None or at < host.wake_at:
             host.wake_at = at
             self.schedule(at, self._wake, (host, host.life, at))
@@ -324,8 +379,9 @@ class World:
         if host.life != life or host.wake_at != at or host.node is None:
             return
         host.wake_at = None
-        if host.deadline is None or host.deadline > at:
-            self._arm(host, host.deadline)  # put off meanwhile
+        shown = at if host.clock is None else host.clock.read(at)
+        if host.deadline is None or host.deadline > shown:
+            self.arm(host, host.deadline)  # put off meanwhile
             return
         host.count_wake(at)
         self.deliver(host, Woke())

@@ -87,6 +87,8 @@ class Neighbours:
         self._missing: dict[NodeId, Instant] = {}
         self._wanted: dict[NodeId, str] = {}
         self._next_change: Instant | None = None
+        self._moved = True
+        self._deadline: Instant | None = None
 
     # --- what others ask ------------------------------------------------------------------------
 
@@ -104,9 +106,10 @@ class Neighbours:
     # --- what happens ---------------------------------------------------------------------------
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
+        if isinstance(event, FrameReceived):
+            return self._frame(event.link, event.frame, now)
+        self._moved = True
         match event:
-            case FrameReceived(link=link, frame=frame):
-                return self._frame(link, frame, now)
             case LinkUp():
                 return self._up(event, now)
             case LinkDown(link=link, code=code):
@@ -128,6 +131,13 @@ class Neighbours:
         return self._review(now)
 
     def next_deadline(self) -> Instant | None:
+        """Worked out anew only after what can move it: most frames are for others."""
+        if self._moved:
+            self._deadline = self._earliest()
+            self._moved = False
+        return self._deadline
+
+    def _earliest(self) -> Instant | None:
         times = [n.opened_at + GREETING_NS for n in self._links.values() if not n.ready]
         busy = {neighbour.node for neighbour in self._links.values()} | self._opening.keys()
         times += self._opening.values()
@@ -157,10 +167,12 @@ class Neighbours:
         try:
             message = protocols.LINK.decode(frame)
             if isinstance(message, Hello):
+                self._moved = True
                 return self._greet(neighbour, message, now)
             if not neighbour.ready:
                 raise ProtocolError("no-hello", "a message came before its sender's hello")
         except ProtocolError as error:
+            self._moved = True
             note = Note(error.code, {"node": neighbour.node, "message": error.message})
             return [note, CloseLink(link, error.code), *self._down(link, error.code, now)]
         return [MessageReceived(link, neighbour.node, message)]

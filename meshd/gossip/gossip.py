@@ -223,10 +223,12 @@ class Gossip:
         if known is not None and statement.sequence <= known.statement.sequence:
             return []
         if statement.author == self._me:
-            # Our own voice from before the store was lost: number on from there.
+            # Our own voice from a life before: number on from there, and say what is so now. Where
+            # we have said nothing yet, whoever knows what is so hears what was.
             verify(record, statement, self._verifier)
             self._sequence = max(self._sequence, statement.sequence)
-            return self._reserve() + (self._again(known, now) if known else [])
+            was = Learnt(self._me, statement.body, statement.issued_at)
+            return self._reserve() + (self._again(known, now) if known else [was])
         if statement.issued_at > now + FUTURE_MAX_NS:
             return [Note("record-from-future", {"author": statement.author, "via": node})]
         if statement.issued_at + statement.ttl_ns <= now:

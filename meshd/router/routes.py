@@ -107,6 +107,8 @@ class Router:
                 if not self._meet(Member(author, presence, event.issued_at)):
                     return []
             case Learnt(author=author, body=LinkState() as state):
+                if author == self._me and state != self._link_state():
+                    return [self._publish()]  # we said so in a life before
                 if self._states.get(author) == state:
                     return []
                 self._states[author] = state
@@ -119,6 +121,11 @@ class Router:
                 assert isinstance(event, Started | Learnt)
                 return []
         return self._changed()
+
+    def count_known(self, nodes: frozenset[NodeId]) -> int:
+        """How many of these it has heard of."""
+        strange = nodes.difference(self._roster.members)
+        return len(nodes) - len(strange.difference(self._members))
 
     def _load(self, roster: Roster) -> None:
         said = [member for member in self._members.values() if not _agrees(roster, member)]
@@ -165,9 +172,11 @@ class Router:
         return [self._publish(), *self._corrected()]
 
     def _publish(self) -> Publish:
+        return Publish(self._link_state(), LINK_STATE_TTL_NS)
+
+    def _link_state(self) -> LinkState:
         standing = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))[:STANDING_MAX]
-        down = tuple(sorted(self._down))[:STANDING_MAX]
-        return Publish(LinkState(standing, down), LINK_STATE_TTL_NS)
+        return LinkState(standing, tuple(sorted(self._down))[:STANDING_MAX])
 
     def _changed(self) -> list[Effect]:
         self._binding = None

@@ -12,7 +12,7 @@ import msgspec
 
 from meshd.ephemeris import parse_duration, parse_time
 from protocols.errors import MeshError
-from sim.scenario.actions import Action, Submit
+from sim.scenario.actions import Action, Harmful, Submit
 from sim.scenario.errors import ScenarioError, nearest
 from sim.scenario.lines import line_of, lines_of
 from sim.scenario.schema import Cable, Flow, Link, Liveness, NodeRules, Scenario, Subset, Window
@@ -118,10 +118,24 @@ def check(scenario: Scenario) -> None:
     for where, text in _instants(scenario):
         if _as_duration(text, where) > scenario.duration_ns:
             raise ScenarioError(f"{text} is after the end, {scenario.duration}", where)
+    if scenario.liveness is not None:
+        _check_liveness(scenario.liveness, scenario)
     ends = scenario.stations or scenario.members
     for index, flow in enumerate(scenario.packets):
         if not flow.pairs and len(ends) < 2:
             raise ScenarioError("packets without pairs need two stations", f"packets[{index}]")
+
+
+def _check_liveness(liveness: Liveness, scenario: Scenario) -> None:
+    """No harm after `at`, and the end no earlier than all must be well."""
+    healed = _as_duration(liveness.at, "liveness.at")
+    if healed + _as_duration(liveness.within, "liveness.within") > scenario.duration_ns:
+        raise ScenarioError(f"at + within is after the end, {scenario.duration}", "liveness")
+    for index, action in enumerate(scenario.timeline):
+        if isinstance(action, Harmful) and parse_duration(action.at) >= healed:
+            what = action.__struct_config__.tag
+            where = f"timeline[{index}].at"
+            raise ScenarioError(f"{what!r} does harm after liveness.at, {liveness.at}", where)
 
 
 def _lengths(scenario: Scenario) -> list[tuple[str, str]]:
@@ -141,9 +155,10 @@ def _lengths(scenario: Scenario) -> list[tuple[str, str]]:
             (f"contacts[{index}].to", window.finish),
         ]
     for index, action in enumerate(scenario.timeline):
-        for word, field in (("for", "lasting"), ("lifetime", "lifetime"), ("by", "by")):
-            if text := getattr(action, field, ""):
-                found.append((f"timeline[{index}].{word}", text.removeprefix("-")))
+        for word in ("lasting", "lifetime", "by", "lag", "delay"):
+            if text := getattr(action, word, ""):
+                key = "for" if word == "lasting" else word
+                found.append((f"timeline[{index}].{key}", text.removeprefix("-")))
     if scenario.liveness is not None:
         found.append(("liveness.within", scenario.liveness.within))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -37,9 +37,12 @@ class NodeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speed: Positive = 1.0
     commit: str = "0ms"
     """What it takes to put rows on disk (heap driver)."""
-    crypto: str = "modelled"
+    crypto: Literal["modelled", "ed25519"] = "modelled"
     """`modelled`: a keyed hash of 1 us signs; `ed25519`: real keys and signatures (heap driver;
     the others are always real)."""
+    roster: Literal["neighbours", "all", "none"] = "neighbours"
+    """Whose signed presence a node is given before launch: of those its contacts lead to, of all,
+    or of nobody."""
     asleep: Names = ()
     """Nodes that wait for a `start` in the timeline."""
 

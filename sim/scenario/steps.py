@@ -10,7 +10,17 @@ import msgspec
 from meshd.ephemeris import parse_duration
 from protocols.types import SECOND, Instant
 from sim.chance import stream
-from sim.scenario.actions import Action, Lasting, Names, Ping, Send
+from sim.scenario.actions import (
+    Action,
+    Cut,
+    Lasting,
+    Mend,
+    Names,
+    Ping,
+    Recover,
+    Send,
+    Settled,
+)
 from sim.scenario.names import select
 from sim.scenario.schema import Flow, Scenario
 from sim.scenario.setting import Setting
@@ -28,8 +38,8 @@ class Step:
 def steps_of(scenario: Scenario, setting: Setting, seed: int) -> tuple[Step, ...]:
     """All that will be done, in order; what falls on one instant in the order of the scenario.
 
-    Patterns are resolved, `for` has become an action of its own. Raises ScenarioError for a name
-    that nobody has.
+    Patterns are resolved, `for` and `liveness` have become actions of their own. Raises
+    ScenarioError for a name that nobody has.
     """
     steps: list[Step] = []
     for index, job in enumerate(scenario.jobs):
@@ -43,6 +53,10 @@ def steps_of(scenario: Scenario, setting: Setting, seed: int) -> tuple[Step, ...
         steps.append(Step(at, named))
         if isinstance(named, get_args(Lasting)) and named.lasting:
             steps.append(Step(at + parse_duration(named.lasting), named.undo()))
+    if scenario.liveness is not None:
+        healed = scenario.start + parse_duration(scenario.liveness.at)
+        steps.append(Step(healed, Recover()))
+        steps.append(Step(healed + parse_duration(scenario.liveness.within), Settled()))
     return tuple(sorted(steps, key=lambda step: step.at))
 
 
@@ -53,6 +67,9 @@ def resolve(action: Action, known: tuple[str, ...], where: str = "") -> Action:
         name = getattr(action, field, None)
         if name is not None:
             changes[field] = select(known, name, f"{where}.{key}")[0]
+    if isinstance(action, Cut | Mend):
+        one, other = (select(known, name, f"{where}.between")[0] for name in action.between)
+        changes["between"] = one, other
     nodes: Names | None = getattr(action, "nodes", None)
     if nodes is not None and nodes != HOLDER:
         changes["nodes"] = select(known, nodes, f"{where}.nodes")

@@ -1,7 +1,7 @@
 """What things cost here, beside other libraries, in one run: `make bench`.
 
-`make bench ARGS='routes wire'` measures those subjects alone. Each figure is the median of several
-runs on this machine, now; trust ratios more than times.
+`make bench ARGS='routes wire'` measures those subjects alone, ARGS=large 10,000 whole nodes. Each
+figure is the median of several runs on this machine, now; trust ratios more than times.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 
 from rich.console import Console
 
-from tests.bench import kernel, routes, wire
+from tests.bench import full, kernel, routes, whole, wire
 from tests.bench.measure import hardware, show_rows
 
 ABOUT_ROUTES = """\
@@ -19,14 +19,16 @@ departure, waits for contacts to come and keeps the ways; the baselines get a fi
 graph of one instant and answer with lengths alone.
 """
 
-SUBJECTS = ("routes", "wire", "kernel")
+SUBJECTS = ("routes", "wire", "kernel", "whole", "large", "full")
+SLOW = ("large", "full")
+"""Measured only when asked for: minutes, and gigabytes."""
 
 
 def main() -> None:
     """Print the tables asked for, or all."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure what things cost.")
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"{', '.join(SUBJECTS)}")
-    wanted = parser.parse_args().subjects or SUBJECTS
+    wanted = parser.parse_args().subjects or [s for s in SUBJECTS if s not in SLOW]
     unknown = [word for word in wanted if word not in SUBJECTS]
     if unknown:
         parser.error(f"no subject is called {unknown[0]}; there are {', '.join(SUBJECTS)}")
@@ -39,6 +41,12 @@ def main() -> None:
         show_rows(console, wire.rows())
     if "kernel" in wanted:
         kernel.show(console)
+    if "whole" in wanted:
+        whole.show(console, whole.THOUSAND)
+    if "large" in wanted:
+        whole.show(console, whole.TEN_THOUSAND)
+    if "full" in wanted:
+        full.show(console)
 
 
 if __name__ == "__main__":

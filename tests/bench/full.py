@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from rich.console import Console
+from rich.table import Table
 
 from sim.full import carry
 from sim.mesh import Mesh
@@ -79,6 +81,16 @@ def measure(side: int = SIDE, duration_s: int = DURATION_S) -> Cost:
         bytes_a_host=(after - before) / (side * side),
         events=round(outcome.counters["events"]),
     )
+
+
+def show(console: Console) -> None:
+    """Print what the torus costs, beside what it may."""
+    cost = measure()
+    table = Table("full driver", "measured", "at most", title=f"{cost.daemons} whole daemons")
+    table.add_row("simulated", f"{cost.simulated_s:.0f} s, {cost.events:,} events", "")
+    table.add_row("wall time", f"{cost.wall_s:.0f} s ({cost.cpu_s:.0f} s of CPU)", "240 s")
+    table.add_row("memory a host", f"{cost.bytes_a_host / 1e6:.2f} MB, degree 4", "1 MB")
+    console.print(table)
 
 
 def _cpu_s() -> float:

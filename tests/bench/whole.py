@@ -10,13 +10,16 @@ import json
 import sys
 import time
 
+from rich.console import Console
+from rich.table import Table
+
 from meshd.ephemeris import WALKER_EPOCH, find_city, sky_from_preset
 from meshd.scheduler.holder import WorkPolicy
 from meshd.topology import build_plan, policy_for
 from protocols.types import MILLISECOND, MINUTE, SECOND
 from sim.chance import stream
 from sim.world import Physics, World
-from tests.bench.measure import memory_peak_mb
+from tests.bench.measure import in_a_process, memory_peak_mb
 
 CITIES = (
     "London", "Sydney", "New York", "Tokyo", "Sao Paulo", "Johannesburg", "Mumbai", "Singapore",
@@ -25,6 +28,10 @@ CITIES = (
 PACKETS_EVERY_NS = 100 * MILLISECOND
 SETTLE_NS = 15 * SECOND
 """Links are dialled and tables levelled by then; the figure is of life after."""
+
+THOUSAND = {"D:550:53:1008/42/17": 60}
+TEN_THOUSAND = {"D:550:53:10000/100/17": 10}
+"""Constellation, and seconds to run."""
 
 
 def world_of(code: str, seconds: int) -> World:
@@ -43,23 +50,20 @@ def world_of(code: str, seconds: int) -> World:
     return world
 
 
-def measure(code: str, seconds: int) -> dict[str, float]:
+def measure(code: str, seconds: int) -> dict[str, float | str]:
+    """One world, in processor time: built, settled, then run for so many simulated seconds."""
     began = time.process_time()
     world = world_of(code, seconds)
-    built = time.process_time()
     world.run_for(SETTLE_NS)
     gc.collect()
     gc.freeze()
     settled, before = time.process_time(), world.events
     world.run_for(seconds * SECOND)
-    took = time.process_time() - settled
+    took, events = time.process_time() - settled, world.events - before
     return {
         "nodes": len(world.hosts),
-        "build_s": built - began,
-        "settle_s": settled - built,
-        "run_s": took,
-        "events": world.events - before,
-        "rate": (world.events - before) / took,
+        "settled_s": settled - began,
+        "rate": events / took,
         "node_hours_a_minute": len(world.hosts) * seconds / took / 60,
         "memory_mb": memory_peak_mb(),
         "delivered": len(world.tally.delivered()),
@@ -68,5 +72,23 @@ def measure(code: str, seconds: int) -> dict[str, float]:
     }
 
 
+def show(console: Console, sizes: dict[str, int]) -> None:
+    """Measure a world of each code for so many seconds, in a process of its own."""
+    table = Table(box=None)
+    for title in ("whole nodes", "events/s", "node-hours/min", "peak", "built in", "packets"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for code, seconds in sizes.items():
+        found = in_a_process("whole", code, seconds)
+        table.add_row(
+            f"{found['nodes']:,}",
+            f"{found['rate']:,.0f}",
+            f"{found['node_hours_a_minute']:,.0f}",
+            f"{found['memory_mb']:,.0f} MB",
+            f"{found['settled_s']:.0f} s",
+            f"{found['delivered']} of {found['sent']}",
+        )
+    console.print(table)
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measure(sys.argv[1], int(sys.argv[2])), indent=1))
+    sys.stdout.write(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))

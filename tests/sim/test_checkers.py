@@ -7,6 +7,7 @@ from meshes import LIGHT, START, cabled
 
 from meshd.seam import FrameReceived, LinkDown, LinkUp, PayloadLost, ReportJob, Started, Woke
 from protocols.types import SECOND, JobId, LinkId, NodeId, PacketId
+from sim.chance import make_verifier
 from sim.checkers import Checkers, Violation
 from sim.host import IDLE_WAKES_MAX, Host
 from sim.medium import Path, Ride
@@ -23,7 +24,7 @@ def host() -> Host:
 
 @pytest.fixture
 def checkers(host: Host) -> Checkers:
-    checkers = Checkers()
+    checkers = Checkers(make_verifier())
     checkers.event(host, Started(), START)
     checkers.event(host, LinkUp(LINK, NodeId("b"), True), START)
     return checkers

@@ -6,6 +6,7 @@ from meshes import START, cabled, planned, submit
 
 from meshd.scheduler.states import Status
 from protocols.types import MILLISECOND, SECOND
+from sim.world import Physics
 
 
 def test_a_node_sleeps_while_its_dial_is_under_way():
@@ -113,3 +114,33 @@ def test_blobs_left_by_a_life_before_may_go_after_a_while():
     assert left in world.host("b").blobs.cids()
     world.run_for(5 * SECOND)
     assert left not in world.node("b").blobs._wants
+
+
+def test_what_a_node_said_of_its_links_in_a_life_before_is_said_anew():
+    """It had told all that a link was down; after its restart the link was up, so it had nothing to
+    tell, and everybody else kept away from that link for the 24 hours that its word lived."""
+    world = planned((0, 1, 0, 1_000), (1, 2, 0, 1_000), (0, 2, 0, 1_000), seed=3)
+    world.run_for(3 * SECOND)
+    world.medium.barriers.cut(1, 2)
+    world.links.notice_silence()
+    world.run_for(20 * SECOND)
+    world.kill("n1")
+    world.medium.barriers.clear()
+    world.restart("n1")
+    world.run_for(30 * SECOND)
+    ends = world.host("n1").id, world.host("n2").id
+    way = world.node("n0").router.predict(*ends, world.now)
+    assert way is not None
+    assert way.path == ends
+
+
+def test_no_number_is_used_before_it_is_reserved_on_disk():
+    """While the first commit of a life was under way, links came up and records were sent; killed
+    in that instant, the next life said other things under the same numbers."""
+    world = cabled("ab", physics=Physics(commit_ns=300 * MILLISECOND))
+    world.run_for(250 * MILLISECOND)
+    assert world.host("a").rows == {}
+    assert world.node("a").neighbours.view() == ()
+    world.run_for(SECOND)
+    assert "sequence" in world.host("a").rows
+    assert world.node("a").neighbours.view()[0].ready

@@ -86,9 +86,9 @@ def test_loss_is_drawn_by_seed_link_and_number():
 def test_a_partition_parts_only_what_it_names():
     medium, link = cable()
     medium.lay(1, 2, LIGHT)
-    medium.part(frozenset((1, 2)))
+    medium.barriers.part(frozenset((1, 2)))
     assert medium.carry(link, 0, 10, START) == "cut"
     assert medium.path(0, 1, START) is None
     assert medium.path(1, 2, START) is not None
-    medium.part(frozenset())
+    medium.barriers.part(frozenset())
     assert isinstance(medium.carry(link, 0, 10, START), Ride)

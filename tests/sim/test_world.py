@@ -303,3 +303,31 @@ def test_the_busiest_node_is_found_and_ties_go_by_name():
     view = world.job(job)
     assert view is not None
     assert busiest([view], world.name_of) == "a"
+
+
+def test_a_deadline_that_was_kept_is_the_one_that_would_be_worked_out():
+    world = cabled("ab", "bc", "cd", "da", physics=Physics(loss=0.05))
+    submit(world, "a", "c", 4, 2.0)
+    for _ in range(2_000):
+        world.run_for(10 * MILLISECOND)
+        for host in world.hosts.values():
+            node = host.node
+            neighbours = node.neighbours
+            times = [m.next_deadline() for m in node._machines if m is not neighbours]
+            times.append(neighbours._earliest())
+            assert node.next_deadline() == min(at for at in times if at is not None)
+
+
+def test_real_keys_decide_as_modelled_ones_do():
+    """Signatures differ, and so do hashes; nobody decides otherwise."""
+    told = []
+    for crypto in ("modelled", "ed25519"):
+        world = cabled("ab", "bc", physics=Physics(crypto=crypto))
+        world.run_for(5 * SECOND)
+        packet = world.send("a", "c")
+        world.run_for(5 * SECOND)
+        sent = world.tally.sent[packet]
+        told.append((world.events, sent.hops, sent.arrived_at))
+        assert world.tally.notes["bad-signature"] == 0
+    assert told[0][:2] == told[1][:2]
+    assert abs(told[0][2] - told[1][2]) < MICROSECOND

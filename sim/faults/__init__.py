@@ -1,0 +1,1 @@
+"""Faults: what can go wrong in a simulated mesh, how it is drawn, and what it excuses."""

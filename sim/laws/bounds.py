@@ -1,0 +1,91 @@
+"""Bounds: every queue, table and account of a node stays within its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from meshd.blobs.fetch import FETCHES_MAX, WINDOW
+from meshd.forwarding.forwarder import (
+    FLIGHT_BYTES_MAX,
+    HELD_BYTES_MAX,
+    HELD_MAX,
+    SEEN_MAX,
+    TIMERS_MAX,
+)
+from meshd.gossip.gossip import KNOWN_MAX, TABLE_MAX
+from meshd.node import Node
+from meshd.scheduler import book, holder, ledger, sink
+from meshd.seam import Effect, Event, FrameReceived
+from protocols import LinkMessage
+from protocols.bounds import PAYLOAD_BYTES_MAX
+from protocols.types import Instant
+from sim.host import Host
+from sim.laws.law import Law, require
+
+ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
+    "packets held": (lambda n: len(n.forwarder._held), HELD_MAX),
+    "bytes held": (lambda n: n.forwarder._held_bytes, HELD_BYTES_MAX),
+    "packets remembered": (lambda n: len(n.forwarder._seen), SEEN_MAX),
+    "timers": (lambda n: len(n.forwarder._timers), TIMERS_MAX),
+    "bytes in flight": (
+        lambda n: max(n.forwarder._flight.values(), default=0),
+        FLIGHT_BYTES_MAX + PAYLOAD_BYTES_MAX,
+    ),
+    "records": (lambda n: len(n.gossip._table), TABLE_MAX),
+    "what a peer knows": (
+        lambda n: max((len(peer.knows) for peer in n.gossip._peers.values()), default=0),
+        KNOWN_MAX,
+    ),
+    "fetches": (lambda n: len(n.blobs._fetches), FETCHES_MAX),
+    "pieces asked for": (
+        lambda n: max((len(fetch.asked) for fetch in n.blobs._fetches.values()), default=0),
+        WINDOW,
+    ),
+    "jobs": (lambda n: len(n.scheduler.book._ledger.jobs), book.JOBS_MAX + ledger.ENDED_MAX),
+    "shards held": (lambda n: len(n.scheduler.holder._held), holder.HELD_MAX),
+    "results": (lambda n: len(n.scheduler.sink._rows), sink.RESULTS_MAX),
+}
+"""Name to (how it is measured, its bound). A feature adds the queues it brings."""
+
+WHOLE_EVERY = 256
+"""Events of one node between two full audits of what it keeps running sums of."""
+
+
+class Bounds(Law):
+    """Reads every account of the touched node; audits its sums now and then."""
+
+    def after(
+        self,
+        host: Host,
+        event: Event,
+        heard: LinkMessage | None,
+        effects: Sequence[Effect],
+        told: Instant,
+    ) -> None:
+        node = host.node
+        assert node is not None
+        if not isinstance(event, FrameReceived) and len(effects) == 0:
+            return
+        for name, (measure, bound) in ACCOUNTS.items():
+            amount = measure(node)
+            if not 0 <= amount <= bound:
+                require(False, "every account is within its bound", host.name, name, amount)
+        host.handled += 1
+        if host.handled % WHOLE_EVERY == 0:
+            audit(host)
+
+
+def audit(host: Host) -> None:
+    """Running sums agree with what they are sums of."""
+    assert host.node is not None
+    forwarder = host.node.forwarder
+    size = sum(len(custody.packet.payload) for custody in forwarder._held.values())
+    require(size == forwarder._held_bytes, "bytes held are those of the packets", host.name)
+    flight: dict[str, int] = {}
+    for custody in forwarder._held.values():
+        if custody.sent_to is not None:
+            size = len(custody.packet.payload)
+            flight[custody.sent_to] = flight.get(custody.sent_to, 0) + size
+    counted = {node: size for node, size in forwarder._flight.items() if size}
+    kept = {node: size for node, size in flight.items() if size}
+    require(counted == kept, "bytes in flight are those sent and not accepted", host.name, counted)

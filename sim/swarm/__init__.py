@@ -1,0 +1,1 @@
+"""Swarm: many drawn meshes under many drawn faults, and what to do with those that fail."""
