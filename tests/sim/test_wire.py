@@ -84,13 +84,13 @@ async def test_a_cut_stalls_a_stream_and_a_mend_lets_it_go_on_whole(
     nursery_.start_soon(bench.listen, there)
     await here.write(b"one")
     await trio.sleep(1)
-    bench.medium.part(frozenset({1}))
+    bench.medium.barriers.part(frozenset({1}))
     bench.wire.notice_silence()
     await here.write(b"two")
     await here.write(b"three")
     await trio.sleep(2)
     assert bench.text == b"one"
-    bench.medium.part(frozenset())
+    bench.medium.barriers.part(frozenset())
     await trio.sleep(1)
     assert bench.text == b"onetwothree"
     await trio.sleep(10)  # the silence that was noticed has passed
@@ -103,7 +103,7 @@ async def test_a_lasting_cut_breaks_both_ends_once_its_silence_is_noticed(
     bench: Bench, sim_clock: SimClock
 ) -> None:
     pipe = bench.join()
-    bench.medium.cut_off(frozenset({0}))
+    bench.medium.barriers.cut_off(frozenset({0}))
     bench.wire.notice_silence()
     await pipe.sockets[0].write(b"lost")
     for socket in pipe.sockets:
