@@ -22,8 +22,8 @@ class Seen(msgspec.Struct, frozen=True):
     """In custody."""
     linked: frozenset[str]
     """Of those whom the plan joins it with now: who is up and greeted at this end."""
-    members: frozenset[NodeId]
-    """Of all there are, those it has heard of, itself included or not."""
+    strange: frozenset[NodeId]
+    """Of all others, living or not: whom it has not heard of."""
     shards: int
     """Held here."""
 
@@ -49,7 +49,7 @@ def look(
             node=node.config.node,
             held=custody_of(node),
             linked=frozenset(linked[name]),
-            members=node.router.known_among(everyone),
+            strange=node.router.strange_among(everyone - {node.config.node}),
             shards=len(node.scheduler.holder.view()),
         )
 
@@ -95,9 +95,8 @@ def links(seen: Mapping[str, Seen], plan: ContactPlan | None, now: Instant) -> t
 def known_share(seen: Iterable[Seen]) -> float:
     """How much of the membership the living know of each other, from 0 to 1."""
     alive = list(seen)
-    ids = {one.node for one in alive}
+    ids = frozenset(one.node for one in alive)
     pairs = len(alive) * (len(alive) - 1)
     if not pairs:
         return 1.0
-    known = sum(len(ids & one.members) - (one.node in one.members) for one in alive)
-    return known / pairs
+    return 1.0 - sum(len(one.strange & ids) for one in alive) / pairs

@@ -122,10 +122,9 @@ class Router:
                 return []
         return self._changed()
 
-    def known_among(self, nodes: frozenset[NodeId]) -> frozenset[NodeId]:
-        """Those of these that it has heard of."""
-        strange = nodes.difference(self._roster.members).difference(self._members)
-        return nodes - strange if strange else nodes
+    def strange_among(self, nodes: frozenset[NodeId]) -> frozenset[NodeId]:
+        """Those of these that it has not heard of."""
+        return nodes.difference(self._roster.members).difference(self._members)
 
     def _load(self, roster: Roster) -> None:
         said = [member for member in self._members.values() if not _agrees(roster, member)]
