@@ -17,6 +17,7 @@ from sim.scenario.errors import ScenarioError
 from sim.scenario.reading import Document, find, read
 from sim.scenario.setting import Setting, setting_of
 from sim.script import document_of, load, perform
+from sim.trace import Keep
 
 DriverName: TypeAlias = Literal["heap", "full", "real"]
 
@@ -51,8 +52,12 @@ def run_experiment(
     tell: Tell = lambda now: None,
     setting: Setting | None = None,
     pace: Pace | None = None,
+    keep: Keep | None = None,
 ) -> Outcome:
-    """Run it. Raises ScenarioError for what cannot be run, `Violation` for a broken invariant."""
+    """Run it; `keep` takes the trace, where the driver has one.
+
+    Raises ScenarioError for what cannot be run, `Violation` for a broken invariant.
+    """
     scenario = document.scenario
     setting = setting or prepare(document)
     try:
@@ -64,19 +69,19 @@ def run_experiment(
                 await perform(script, player)
             return await player.finish()
 
-        return _carrier(driver, pace or Pace())(scenario, setting, seed, body)
+        return _carrier(driver, pace or Pace(), keep)(scenario, setting, seed, body)
     except ScenarioError as error:
         raise document.located(error) from None
 
 
-def _carrier(driver: DriverName, pace: Pace) -> Callable[..., Outcome]:
+def _carrier(driver: DriverName, pace: Pace, keep: Keep | None) -> Callable[..., Outcome]:
     """Who runs a body over a mesh. Those with libp2p are imported when asked for."""
     if driver == "heap":
-        return heap.carry
+        return partial(heap.carry, keep=keep)
     if driver == "full":
         from sim import full
 
-        return full.carry
+        return partial(full.carry, keep=keep)
     if driver == "real":
         from sim import real
 

@@ -26,7 +26,7 @@ from sim.outcome import Outcome
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.simclock import SimClock
-from sim.trace import Trace
+from sim.trace import Keep, Trace
 
 T = TypeVar("T")
 
@@ -100,7 +100,11 @@ class _Witness:
 
 
 def carry(
-    scenario: Scenario, setting: Setting, seed: int, body: Callable[[Mesh], Coroutine[Any, Any, T]]
+    scenario: Scenario,
+    setting: Setting,
+    seed: int,
+    body: Callable[[Mesh], Coroutine[Any, Any, T]],
+    keep: Keep | None = None,
 ) -> T:
     """Run a body over a mesh of this driver, in a trio run of its own."""
     clock = SimClock(seed)
@@ -110,6 +114,7 @@ def carry(
         laboratory = Laboratory(seed, clock, scenario.start, setting.plan, ways)
         async with open_fleet(laboratory) as fleet:
             mesh = FullMesh(scenario, setting, laboratory, fleet)
+            mesh.trace.keep = keep
             await mesh.launch()
             return await body(mesh)
 

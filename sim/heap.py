@@ -34,6 +34,7 @@ from sim.scenario.errors import ScenarioError
 from sim.scenario.names import select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
+from sim.trace import Keep
 from sim.traffic import Traffic, busiest_links
 from sim.world import Physics, World
 
@@ -161,10 +162,16 @@ class HeapMesh:
 
 
 def carry(
-    scenario: Scenario, setting: Setting, seed: int, body: Callable[[Mesh], Coroutine[Any, Any, T]]
+    scenario: Scenario,
+    setting: Setting,
+    seed: int,
+    body: Callable[[Mesh], Coroutine[Any, Any, T]],
+    keep: Keep | None = None,
 ) -> T:
     """Run a body over a mesh of this driver. It never suspends, so no loop is needed."""
-    coroutine = body(HeapMesh(scenario, setting, seed))
+    mesh = HeapMesh(scenario, setting, seed)
+    mesh.world.trace.keep = keep
+    coroutine = body(mesh)
     try:
         coroutine.send(None)
     except StopIteration as done:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from struct import Struct
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,8 +18,14 @@ LINE_CHARACTERS_MAX = 240
 BUFFER_BYTES = 1 << 16
 """What happened is packed into a buffer and hashed when that is full: one call in a thousand."""
 
-_NAME = 0
+HEAD = "<qiHqI"
+"""How the head of an entry is packed (struct): instant, node, code, number, length of body."""
+
+NAME = 0
 """The code of an entry that gives the next code a name; `number` is that code."""
+
+
+Keep: TypeAlias = Callable[[bytes], None]
 
 
 class Trace:
@@ -29,10 +37,13 @@ class Trace:
     `lines_max` the last so many are also kept as text, for people.
     """
 
+    keep: Keep | None = None
+    """Takes all that is hashed, in order: a file's `write`."""
+
     def __init__(self, lines_max: int = 0) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self._buffer = bytearray()
-        self._head = Struct("<qiHqI").pack
+        self._head = Struct(HEAD).pack
         self._encode = msgspec.msgpack.Encoder().encode
         self._codes: dict[tuple[str, type], int] = {}
         self._lines_max = lines_max
@@ -57,7 +68,7 @@ class Trace:
         if code is None:
             code = self._codes[way, kind] = len(self._codes) + 1
             name = f"{way}{kind.__name__}".encode()
-            self.mark(0, -1, _NAME, code, name)
+            self.mark(0, -1, NAME, code, name)
         return code
 
     def mark(self, at: Instant, node: int, code: int, number: int, body: bytes = b"") -> None:
@@ -71,6 +82,8 @@ class Trace:
 
     def _flush(self) -> None:
         self._hash.update(self._buffer)
+        if self.keep is not None:
+            self.keep(bytes(self._buffer))
         self._buffer.clear()
 
     def _add(self, at: Instant, node: int, way: str, what: Event | Effect) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sim.cli import compare, plot, replay, run, scenarios, swarm, sweep
+from sim.cli import compare, plot, replay, run, scenarios, swarm, sweep, trace
 from sim.cli.talk import EXIT_INTERRUPTED
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
 
 for command in (
     *(run.run, sweep.sweep, compare.compare_, plot.plot, swarm.swarm, swarm.shrink),
-    *(replay.replay, scenarios.list_, scenarios.metrics),
+    *(trace.trace, replay.replay, scenarios.list_, scenarios.metrics),
 ):
     app.command(command.__name__.rstrip("_"))(command)
 

@@ -27,6 +27,7 @@ from sim.parity import compare
 from sim.result import Result, as_rows, result_of
 from sim.results.chart import chart_of
 from sim.results.folder import REPORT, Run, check_free, default_folder, write
+from sim.results.tracefile import TraceFile
 from sim.scenario.changes import Change, changed, parse_change
 from sim.scenario.errors import ScenarioError
 from sim.scenario.reading import Document
@@ -132,11 +133,13 @@ def _carry_out(
     setting = prepare(document)
     began = time.perf_counter()
     with _progress(document.scenario) as say:
-        outcome = run_experiment(document, how.driver, how.seed, say, setting, how.pace)
+        trace = TraceFile() if folder is not None and how.driver != "real" else None
+        keep = None if trace is None else trace.add
+        outcome = run_experiment(document, how.driver, how.seed, say, setting, how.pace, keep)
     result = result_of(document.scenario, outcome, time.perf_counter() - began)
     if folder is not None:
         chart = chart_of(setting, document.scenario.start)
-        write(folder, Run(document, changes, result, outcome, chart))
+        write(folder, Run(document, changes, result, outcome, chart, trace))
     return result, outcome
 
 

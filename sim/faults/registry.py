@@ -37,9 +37,6 @@ class Place:
 
     names: tuple[str, ...]
     edges: tuple[tuple[str, str], ...]
-    planes: tuple[str, ...]
-    """Patterns that each mean several nodes at once."""
-    ground: tuple[str, ...]
     begin_s: float
     finish_s: float
 
@@ -127,15 +124,13 @@ def _isolate(rng: Random, place: Place) -> list[Action]:
     return [Outage(nodes=_one(rng, place), at=_at(rng, place), lasting=_for(rng))]
 
 
-def _ground(rng: Random, place: Place) -> list[Action]:
-    nodes = (rng.choice(place.ground or place.names),)
+def _brief_outage(rng: Random, place: Place) -> list[Action]:
+    nodes = (rng.choice(place.names),)
     return [Outage(nodes=nodes, at=_at(rng, place), lasting=_for(rng, 5.0))]
 
 
-def _plane(rng: Random, place: Place) -> list[Action]:
-    if not place.planes:
-        return [Kill(nodes=_some(rng, place), at=_at(rng, place), lasting=_for(rng))]
-    return [Kill(nodes=rng.choice(place.planes), at=_at(rng, place), lasting=_for(rng))]
+def _several_die(rng: Random, place: Place) -> list[Action]:
+    return [Kill(nodes=_some(rng, place), at=_at(rng, place), lasting=_for(rng))]
 
 
 def _crash(rng: Random, place: Place) -> list[Action]:
@@ -233,8 +228,8 @@ FAULTS: dict[str, Fault] = {
         Fault("partition", _partition),
         Fault("asymmetric partition", _asymmetric),
         Fault("isolate one", _isolate),
-        Fault("ground outage", _ground),
-        Fault("plane loss", _plane),
+        Fault("brief outage", _brief_outage),
+        Fault("several die", _several_die),
         Fault("crash", _crash),
         Fault("crash of a holder", _holder),
         Fault("crash during recovery", _crash_again),

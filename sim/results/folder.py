@@ -21,6 +21,7 @@ from sim.outcome import Outcome
 from sim.result import Result
 from sim.results import tables
 from sim.results.chart import Chart
+from sim.results.tracefile import TraceFile
 from sim.scenario.changes import Change
 from sim.scenario.reading import EXPERIMENTS, Document
 from sim.scenario.schema import Scenario
@@ -54,6 +55,7 @@ class Run(NamedTuple):
     result: Result
     outcome: Outcome
     chart: Chart
+    trace: TraceFile | None = None
 
     @property
     def record(self) -> Record:
@@ -141,6 +143,8 @@ def write(path: Path, run: Run, report: bool = True) -> None:
         (fresh / OUTCOME).write_bytes(packed)
         tables.write(fresh, run.outcome)
         _keep_texts(fresh, run.document)
+        if run.trace is not None:
+            run.trace.keep_in(fresh)
         if report:
             from sim.results.report import write_report  # matplotlib: not before it is needed
 
@@ -168,14 +172,23 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def read(path: Path) -> Kept:
     """A run's folder. Raises InputError: "no-run" for what holds none, "bad-run" for a torn one."""
-    record = read_record(path)
+    record, outcome = read_record(path), read_outcome(path)
     try:
-        packed = gzip.decompress((path / OUTCOME).read_bytes())
-        outcome = msgspec.msgpack.decode(packed, type=Outcome)
         chart = msgspec.json.decode((path / CHART).read_bytes(), type=Chart)
     except (OSError, EOFError, msgspec.DecodeError) as error:
         raise InputError("bad-run", f"{path} is damaged: {error}; run it again") from None
     return Kept(path, record, outcome, chart)
+
+
+def read_outcome(path: Path) -> Outcome:
+    """The outcome of a run's folder. Raises InputError "no-run" or "bad-run"."""
+    if not (path / OUTCOME).is_file():
+        raise InputError("no-run", f"{path} holds no run (no {OUTCOME}); `meshsim run` makes them")
+    try:
+        packed = gzip.decompress((path / OUTCOME).read_bytes())
+        return msgspec.msgpack.decode(packed, type=Outcome)
+    except (OSError, EOFError, msgspec.DecodeError) as error:
+        raise InputError("bad-run", f"{path} is damaged: {error}; run it again") from None
 
 
 def read_record(path: Path) -> Record:

@@ -10,17 +10,10 @@ from sim.chance import stream
 from sim.faults.registry import FAULTS, Place, seconds
 from sim.scenario.actions import Action, Submit
 from sim.scenario.schema import Flow, Link, Liveness, NodeRules, Scenario
-from sim.scenario.steps import HOLDER
 from sim.swarm.shapes import Mesh, draw_mesh
 
 WARM_S, HARM_S, WITHIN_S = 10, 60, 120
 """Faults are drawn between the first two; so much after the second all must be well."""
-
-SKY_EVERY = 25
-"""One seed in so many flies a real sky."""
-
-SKY = "24/3/1 550km 53deg"
-CITIES = ("London", "Tokyo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +31,7 @@ def draw(seed: int) -> Drawn:
     rng = stream(seed, "swarm")
     lasts_s = HARM_S + WITHIN_S
     mesh = draw_mesh(rng, lasts_s + 600)
-    place = Place(mesh.members, mesh.edges, (), (), WARM_S, HARM_S - 1)
+    place = Place(mesh.members, mesh.edges, WARM_S, HARM_S - 1)
     faults, timeline = _harm(rng, place)
     scenario = Scenario(
         name=f"swarm-{seed}",
@@ -109,11 +102,6 @@ def _jobs(rng: Random, mesh: Mesh) -> tuple[Submit, ...]:
         )
         for number in range(rng.choice((0, 1, 1, 2)))
     )
-
-
-def holders(drawn: Drawn) -> bool:
-    """Whether the busiest node is killed at some time."""
-    return any(getattr(action, "nodes", "") == HOLDER for action in drawn.scenario.timeline)
 
 
 def _listed(faults: Counter[str]) -> str:
