@@ -60,7 +60,7 @@ class Player:
             action = msgspec.structs.replace(action, nodes=await self._holder(action))
         begun = await self.mesh.act(action) if getattr(action, "nodes", True) else ""
         if not isinstance(action, QUIET):
-            nodes = getattr(action, "nodes", ())
+            nodes = getattr(action, "nodes", None) or getattr(action, "between", ())
             what = str(type(action).__struct_config__.tag)
             named = (nodes,) if isinstance(nodes, str) else nodes
             self.happened.append(Happened(self.mesh.now, what, named))

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 from meshd.ephemeris import parse_duration
-from protocols.types import SECOND
+from protocols.types import SECOND, Instant
 from sim.heap import HeapMesh
 from sim.outcome import JobFate, PacketFate
 from sim.play import Player
@@ -52,6 +52,12 @@ class ScriptMesh:
         self.seed = player.mesh.seed
         self.names = player.setting.names
         self.stations = player.setting.stations
+        self.plan = player.setting.plan
+
+    @property
+    def now(self) -> Instant:
+        """Mission time."""
+        return self._mesh.now
 
     @property
     def now_s(self) -> float:
