@@ -11,7 +11,7 @@ from meshd.ephemeris import parse_duration
 from protocols.types import Instant
 from sim.mesh import Mesh
 from sim.outcome import Happened, Outcome
-from sim.scenario.actions import Action, Kill, Ping, Restart, Send, Submit
+from sim.scenario.actions import Action, Kill, Names, Ping, Restart, Send, Submit
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.scenario.steps import HOLDER, Step, steps_of
@@ -60,7 +60,7 @@ class Player:
             action = msgspec.structs.replace(action, nodes=await self._holder(action))
         begun = await self.mesh.act(action) if getattr(action, "nodes", True) else ""
         if not isinstance(action, QUIET):
-            nodes = getattr(action, "nodes", None) or getattr(action, "between", ())
+            nodes: Names = getattr(action, "nodes", getattr(action, "between", ()))
             what = str(type(action).__struct_config__.tag)
             named = (nodes,) if isinstance(nodes, str) else nodes
             self.happened.append(Happened(self.mesh.now, what, named))
