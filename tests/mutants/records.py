@@ -56,7 +56,7 @@ def digest_skips_the_last_key(original):
 @mutant("a neighbour counts as told when news waits for it", Gossip, "_queue")
 def told_too_early(original):
     def queue(self, peer, key, now):
-        peer.told(key, self._table[key].statement.sequence)
+        peer.told(key, self._table.get(key).statement.sequence)
         original(self, peer, key, now)
 
     return queue
