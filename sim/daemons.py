@@ -38,7 +38,6 @@ from sim.scenario.actions import (
     Action,
     Heal,
     Kill,
-    Names,
     Outage,
     Partition,
     Ping,
@@ -48,7 +47,7 @@ from sim.scenario.actions import (
     Start,
     Submit,
 )
-from sim.scenario.names import select
+from sim.scenario.names import listed, select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.tally import JobLog, Sent, Tally
@@ -87,13 +86,13 @@ class DaemonMesh(ABC):
             Send: self._send,
             Ping: self._send,
             Submit: self._submit,
-            Start: lambda action: self._come(_listed(action.nodes)),
+            Start: lambda action: self._come(listed(action.nodes)),
             Kill: self._kill,
             Restart: self._restart,
-            Partition: lambda action: self._cut(_listed(action.nodes), self._out),
+            Partition: lambda action: self._cut(listed(action.nodes), self._out),
             Heal: lambda action: self._cut((), set()),
-            Outage: lambda action: self._cut(self._parted, self._out | set(_listed(action.nodes))),
-            Restore: lambda action: self._cut(self._parted, self._out - set(_listed(action.nodes))),
+            Outage: lambda action: self._cut(self._parted, self._out | set(listed(action.nodes))),
+            Restore: lambda action: self._cut(self._parted, self._out - set(listed(action.nodes))),
         }
 
     async def launch(self) -> None:
@@ -210,14 +209,14 @@ class DaemonMesh(ABC):
         await self._join(names)
 
     async def _kill(self, action: Kill) -> None:
-        for name in _listed(action.nodes):
+        for name in listed(action.nodes):
             if self._alive.pop(name, None) is not None:
                 custody = await self._host_of(name).do(End(name))
                 self.tally.died(custody)
 
     async def _restart(self, action: Restart) -> None:
         """They come back as soon as their last lives have let go of their homes."""
-        for name in _listed(action.nodes):
+        for name in listed(action.nodes):
             if name not in self._alive:
                 self._nursery.start_soon(self._come, (name,))
 
@@ -299,7 +298,3 @@ class DaemonMesh(ABC):
 
     def _name_of(self, node: NodeId) -> str:
         return self._by_id.get(node, node)
-
-
-def _listed(nodes: Names) -> tuple[str, ...]:
-    return (nodes,) if isinstance(nodes, str) else nodes

@@ -31,7 +31,7 @@ from sim.scenario.actions import (
     Submit,
 )
 from sim.scenario.errors import ScenarioError
-from sim.scenario.names import select
+from sim.scenario.names import listed, select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.trace import Keep
@@ -57,13 +57,13 @@ class HeapMesh:
             Send: self._send,
             Ping: self._send,
             Submit: self._submit,
-            Start: lambda action: self.world.start(*_listed(action.nodes)),
+            Start: lambda action: self.world.start(*listed(action.nodes)),
             Kill: self._kill,
             Restart: lambda action: self._each(action.nodes, self._restart),
             Partition: self._part,
             Heal: self._heal,
-            Outage: lambda action: self._cut_off(self._out | set(_listed(action.nodes))),
-            Restore: lambda action: self._cut_off(self._out - set(_listed(action.nodes))),
+            Outage: lambda action: self._cut_off(self._out | set(listed(action.nodes))),
+            Restore: lambda action: self._cut_off(self._out - set(listed(action.nodes))),
             **self.world.harm.table,
             Recover: self._recover,
         }
@@ -131,11 +131,11 @@ class HeapMesh:
         return self.world.submit(action.source, spec, [*inputs, model])
 
     def _each(self, nodes: Names, do: Callable[[str], None]) -> None:
-        for name in _listed(nodes):
+        for name in listed(nodes):
             do(name)
 
     def _kill(self, action: Kill) -> None:
-        for name in _listed(action.nodes):
+        for name in listed(action.nodes):
             self.world.kill(name, torn=action.torn)
 
     def _restart(self, name: str) -> None:
@@ -143,7 +143,7 @@ class HeapMesh:
             self.world.restart(name)
 
     def _part(self, action: Partition) -> None:
-        self.world.partition(_listed(action.nodes), one_way=action.one_way)
+        self.world.partition(listed(action.nodes), one_way=action.one_way)
 
     def _heal(self, action: Heal) -> None:
         self._out.clear()
@@ -179,10 +179,6 @@ def carry(
         return result
     coroutine.close()
     raise ScenarioError("under the heap driver a script awaits nothing but its mesh", "script")
-
-
-def _listed(nodes: Names) -> tuple[str, ...]:
-    return (nodes,) if isinstance(nodes, str) else nodes
 
 
 def make_world(scenario: Scenario, setting: Setting, seed: int) -> World:

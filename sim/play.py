@@ -12,6 +12,7 @@ from protocols.types import Instant
 from sim.mesh import Mesh
 from sim.outcome import Happened, Outcome
 from sim.scenario.actions import Action, Kill, Names, Ping, Restart, Send, Submit
+from sim.scenario.names import listed
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 from sim.scenario.steps import HOLDER, Step, steps_of
@@ -62,8 +63,7 @@ class Player:
         if not isinstance(action, QUIET):
             nodes: Names = getattr(action, "nodes", getattr(action, "between", ()))
             what = str(type(action).__struct_config__.tag)
-            named = (nodes,) if isinstance(nodes, str) else nodes
-            self.happened.append(Happened(self.mesh.now, what, named))
+            self.happened.append(Happened(self.mesh.now, what, listed(nodes)))
         return begun
 
     async def finish(self) -> Outcome:

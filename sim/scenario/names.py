@@ -10,12 +10,17 @@ from sim.scenario.actions import Names
 from sim.scenario.errors import ScenarioError
 
 
+def listed(names: Names) -> tuple[str, ...]:
+    """One or several, as several."""
+    return (names,) if isinstance(names, str) else names
+
+
 def select(known: Sequence[str], wanted: Names, where: str) -> tuple[str, ...]:
     """The known names that were asked for, in their own order; `*` and `?` stand for anything.
 
     Case and accents do not matter. Raises ScenarioError for a word that means nobody.
     """
-    words = (wanted,) if isinstance(wanted, str) else wanted
+    words = listed(wanted)
     by_fold = {fold(name): name for name in known}
     chosen: set[str] = set()
     for word in words:
