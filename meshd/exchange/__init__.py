@@ -1,0 +1,1 @@
+"""Formats of other projects: contact plans and routes, read and written."""
