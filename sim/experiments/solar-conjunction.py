@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from meshd.ephemeris import julian_date
+from meshd.ephemeris.sun import sun_direction
 from meshd.topology import ContactPlan
 from protocols.types import Instant
 from sim.scenario.actions import Cut, Mend
@@ -56,7 +56,7 @@ async def experiment(mesh: ScriptMesh) -> None:
 def blinded(plan: ContactPlan, at: Instant) -> set[tuple[str, str]]:
     """The lasers with an end that looks into the Sun."""
     assert plan.trajectory is not None
-    sun, found = sun_direction(at), set()
+    sun, found = sun_direction(np.array([at]))[0], set()
     for a, b in plan.open_at(at):
         if plan.kinds[a] == plan.kinds[b] == "satellite":
             ends = [np.array(plan.trajectory.position_km(site, at)) for site in (a, b)]
@@ -65,14 +65,3 @@ def blinded(plan: ContactPlan, at: Instant) -> set[tuple[str, str]]:
             if cosine > math.cos(math.radians(HALF_CONE_DEG)):
                 found.add((plan.names[a], plan.names[b]))
     return found
-
-
-def sun_direction(at: Instant) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Unit vector to the Sun, inertial, within 0.01 degrees (Astronomical Almanac, page C5)."""
-    days = sum(julian_date(at)) - 2_451_545.0
-    anomaly = math.radians(357.528 + 0.9856003 * days)
-    longitude = 280.460 + 0.9856474 * days
-    longitude += 1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly)
-    ecliptic, tilt = math.radians(longitude), math.radians(23.439 - 4e-7 * days)
-    y, z = math.sin(ecliptic) * math.cos(tilt), math.sin(ecliptic) * math.sin(tilt)
-    return np.array([math.cos(ecliptic), y, z])
