@@ -152,7 +152,7 @@ def parse_ccsds_time(text: str) -> Instant:
     if not (1 <= days <= 366 and int(hour) < 24 and int(minute) < 60 and int(second) < 60):
         raise InputError("bad-time", f"no such time: {text!r}")
     parts = decimals or "0"
-    one = 10 ** len(parts)
+    one: int = 10 ** len(parts)
     nanoseconds = (2 * int(parts) * SECOND + one) // (2 * one)
     return (begin + days - 1) * DAY + clock * SECOND + nanoseconds
 
