@@ -16,6 +16,8 @@ from protocols.errors import InputError
 
 HOME_VARIABLE = "MESHD_HOME"
 PREFIX = "MESHD_"
+LISTS = ("listen", "catalog", "stations")
+"""Keys with several values; one alone need not stand in brackets."""
 
 Text = Annotated[str, Meta(max_length=1_024)]
 
@@ -30,8 +32,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     constellation: Text = ""
     """A preset or a constellation code: the sky this node lives under."""
-    catalog: Text = ""
-    """A TLE or OMM-JSON file, instead of a constellation."""
+    catalog: Annotated[tuple[Text, ...], Meta(max_length=1_024)] = ()
+    """Files of elements or ephemerides, or folders of them, instead of a constellation."""
     stations: tuple[Text, ...] = ()
     """Cities in the plan. Every node of a mesh must name the same, in the same order."""
     satellite: Text = ""
@@ -109,14 +111,6 @@ def load_config(
     return config
 
 
-def read_text(path: Path) -> str:
-    """A text file that a person named. Raises InputError "unreadable-file"."""
-    try:
-        return path.expanduser().read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError("unreadable-file", f"cannot read {path}: {error.strerror}") from None
-
-
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
@@ -135,7 +129,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name in Config.__struct_fields__:
         text = environ.get(PREFIX + name.upper())
         if text is not None:
-            found[name] = text.split(",") if name in ("listen", "stations") else text
+            found[name] = text.split(",") if name in LISTS else text
     _convert(found, "the environment")
     return found
 
@@ -146,6 +140,9 @@ def _convert(data: dict[str, Any], source: str) -> Config:
             near = difflib.get_close_matches(key, Config.__struct_fields__, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError("bad-config", f"{source}: unknown key {key!r}{hint}")
+    for key in LISTS:
+        if isinstance(data.get(key), str):
+            data[key] = [data[key]] if data[key] else []
     try:
         return msgspec.convert(data, Config, strict=False)
     except msgspec.ValidationError as error:

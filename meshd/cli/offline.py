@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, TypeAlias
 
 from meshd.adapters.clock import MissionClock
-from meshd.config import read_text
+from meshd.adapters.skyfiles import load_sky
 from meshd.ephemeris import (
     CITIES,
     GroundStation,
     Sky,
     find_city,
     format_time,
-    parse_catalog,
     parse_time,
-    sky_from_catalog,
     sky_from_preset,
 )
 from meshd.ephemeris.names import not_found
+from meshd.ephemeris.sources import Loaded, refusals_told
 from meshd.router.answers import route_json, why_no_route
 from meshd.router.offline import ROUTE_WINDOW_NS, LinkAnswer, links_span, plan_links, route_answer
 from meshd.topology import build_plan, policy_for
 from protocols.errors import InputError, MeshError, NotFound
 from protocols.types import MILLISECOND, light_time
 
+Warn: TypeAlias = Callable[[str], None]
+
 
 def offline_route(
-    ends: tuple[str, str], at: str | None, constellation: str | None, catalog: str | None
+    ends: tuple[str, str],
+    at: str | None,
+    constellation: str | None,
+    catalog: list[str] | None,
+    warn: Warn,
 ) -> dict[str, Any]:
     """The route between two satellites or cities. Raises MeshError "no-route" with the reason."""
     now = MissionClock().now()
     when = parse_time(at, now) if at else now
-    sky, (source, target) = _sky_with(ends, constellation, catalog)
+    loaded, (source, target) = _sky_with(ends, constellation, catalog)
+    sky, told = loaded.sky, _told(loaded, warn)
     plan = build_plan(sky, policy_for(sky), when, when + ROUTE_WINDOW_NS)
     a, b = plan.index_of(source), plan.index_of(target)
     answer = route_answer(plan, a, b, when)
     if answer is None:
         raise MeshError("no-route", f"no route: {why_no_route(plan, a, b, when)}")
-    return {"basis": "plan", **route_json(answer)}
+    return {"basis": "plan", **route_json(answer), **told}
 
 
 def offline_links(
@@ -46,33 +53,34 @@ def offline_links(
     span: tuple[str | None, str | None],
     stations: str,
     constellation: str | None,
-    catalog: str | None,
+    catalog: list[str] | None,
+    warn: Warn,
 ) -> dict[str, Any]:
     """The contacts of a satellite or city over a span (from, for)."""
     now = MissionClock().now()
     start = parse_time(span[0], now) if span[0] else now
     length = links_span(span[1])
     cities = [part.strip() for part in stations.split(",") if part.strip()]
-    sky, (name, *_) = _sky_with((node, *cities), constellation, catalog)
-    rows = plan_links(sky, policy_for(sky), name, start, length)
+    loaded, (name, *_) = _sky_with((node, *cities), constellation, catalog)
+    told = _told(loaded, warn)
+    rows = plan_links(loaded.sky, policy_for(loaded.sky), name, start, length)
     return {
         "node": name,
         "from": format_time(start),
         "until": format_time(start + length),
         "links": [_link(row, name, format_time(now)) for row in rows],
+        **told,
     }
 
 
 def _sky_with(
-    places: tuple[str, ...], constellation: str | None, catalog: str | None
-) -> tuple[Sky, list[str]]:
+    places: tuple[str, ...], constellation: str | None, catalog: list[str] | None
+) -> tuple[Loaded, list[str]]:
     """A sky in which all these places are, and their names in it: satellites first, then cities."""
     if constellation and catalog:
         raise InputError("usage", "give either --constellation or --catalog, not both")
-    if constellation:
-        sky = sky_from_preset(constellation)
-    else:
-        sky = sky_from_catalog(parse_catalog(read_text(Path(catalog or ""))))
+    loaded = Loaded(sky_from_preset(constellation)) if constellation else load_sky(catalog or ())
+    sky = loaded.sky
     names, stations = [], dict[str, GroundStation]()
     for place in places:
         try:
@@ -81,7 +89,16 @@ def _sky_with(
             station = _city(place, sky)
             stations[station.name] = station
             names.append(station.name)
-    return sky.with_stations(tuple(stations.values())), names
+    known = (*sky.stations, *stations.values())
+    return replace(loaded, sky=sky.with_stations(known)), names
+
+
+def _told(loaded: Loaded, warn: Warn) -> dict[str, Any]:
+    """What was not taken into a sky, in full and in short; people hear it before any answer."""
+    warnings = refusals_told(loaded.refused)
+    for line in warnings:
+        warn(line)
+    return {"warnings": warnings, "refused": [asdict(item) for item in loaded.refused]}
 
 
 def _city(place: str, sky: Sky) -> GroundStation:

@@ -13,7 +13,12 @@ from protocols.errors import InputError
 Constellation = Annotated[
     str | None, typer.Option("--constellation", help="Offline: a preset or a code.")
 ]
-Catalog = Annotated[str | None, typer.Option("--catalog", help="Offline: a TLE or OMM-JSON file.")]
+Catalog = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--catalog", help="Offline: a file of elements or ephemerides, or a folder; repeatable."
+    ),
+]
 
 
 def route(
@@ -32,7 +37,7 @@ def route(
     if constellation or catalog:
         from meshd.cli.offline import offline_route  # numpy: 150 ms
 
-        answer = offline_route((source, target), at, constellation, catalog)
+        answer = offline_route((source, target), at, constellation, catalog, _warn)
     else:
         answer = Client(home).get("/v1/route", {"from": source, "to": target, "at": at})
     if json:
@@ -78,7 +83,7 @@ def links(
         if node is None:
             raise InputError("usage", "offline, name the satellite or city: meshd links NODE ...")
         span = (start, duration)
-        answer = offline_links(node, span, stations or "", constellation, catalog)
+        answer = offline_links(node, span, stations or "", constellation, catalog, _warn)
     else:
         query = {"node": node, "from": start, "for": duration}
         answer = Client(home).get("/v1/links", query)
@@ -101,6 +106,10 @@ def links(
         ],
         "no contact is predicted in that time",
     )
+
+
+def _warn(line: str) -> None:
+    say(f"meshd: warning: {line}")
 
 
 def _now(row: dict[str, Any]) -> str:

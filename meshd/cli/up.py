@@ -40,7 +40,10 @@ ListenFlag = Annotated[
 SatelliteFlag = Annotated[Text, _flag("--satellite", help="The satellite it is.")]
 CityFlag = Annotated[Text, _flag("--city", help="The station it is, one of them.")]
 ConstellationFlag = Annotated[Text, _flag("--constellation", help="The sky: a preset or a code.")]
-CatalogFlag = Annotated[Text, _flag("--catalog", help="The sky: a TLE or OMM-JSON file.")]
+CatalogFlag = Annotated[
+    list[str] | None,
+    _flag("--catalog", help="The sky: a file of elements or ephemerides, or a folder; repeatable."),
+]
 StationsFlag = Annotated[
     Text, _flag("--stations", help="Cities in the sky, A,B,C: the same on all nodes.")
 ]
@@ -109,7 +112,7 @@ def up(
     """
     # Every flag but the last three is a field of Config under the same name.
     flags = {key: context.params[key] for key in Config.__struct_fields__}
-    flags["listen"] = listen or None
+    flags["listen"], flags["catalog"] = listen or None, catalog or None
     flags["stations"] = [city.strip() for city in stations.split(",")] if stations else None
     folder = home_folder(home)
     config = load_config(folder, flags)

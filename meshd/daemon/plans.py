@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import trio
 
-from meshd.config import Config, read_text
-from meshd.ephemeris import (
-    Sky,
-    find_city,
-    parse_catalog,
-    sky_from_catalog,
-    sky_from_preset,
-)
+from meshd.adapters.skyfiles import load_sky
+from meshd.config import Config
+from meshd.ephemeris import Sky, find_city, sky_from_preset
+from meshd.ephemeris.sources import refusals_told
 from meshd.ports import ClockPort
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
 from protocols.types import MINUTE, Instant
@@ -39,6 +34,8 @@ class World:
 
     sky: Sky
     policy: LinkPolicy
+    warnings: tuple[str, ...] = ()
+    """What people should know of the files it was read from, a line each."""
 
 
 def world_of(config: Config) -> World | None:
@@ -47,10 +44,12 @@ def world_of(config: Config) -> World | None:
     Raises InputError for a file that cannot be used, NotFound for an unknown preset or city.
     """
     stations = [find_city(name) for name in config.stations]
+    warnings: tuple[str, ...] = ()
     if config.constellation:
         sky = sky_from_preset(config.constellation, stations)
     elif config.catalog:
-        sky = sky_from_catalog(parse_catalog(read_text(Path(config.catalog))), stations)
+        loaded = load_sky(config.catalog, stations)
+        sky, warnings = loaded.sky, tuple(refusals_told(loaded.refused))
     else:
         return None
     policy = policy_for(sky)
@@ -58,7 +57,7 @@ def world_of(config: Config) -> World | None:
         policy = replace(policy, min_elevation_deg=config.min_elevation_deg)
     if config.cross_plane_latitude_max_deg is not None:
         policy = replace(policy, cross_plane_latitude_max_deg=config.cross_plane_latitude_max_deg)
-    return World(sky, policy)
+    return World(sky, policy, warnings)
 
 
 class Plans:

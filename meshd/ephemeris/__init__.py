@@ -2,7 +2,7 @@
 
 from meshd.ephemeris.cities import CITIES, find_city
 from meshd.ephemeris.elements import Catalog, Elements, Refused, check_elements
-from meshd.ephemeris.omm import parse_catalog, parse_omm_json
+from meshd.ephemeris.formats import parse_catalog
 from meshd.ephemeris.propagate import CircularJ2, Failure, Sgp4
 from meshd.ephemeris.sky import Kind, Sky, sky_from_catalog, sky_from_preset, sky_from_shells
 from meshd.ephemeris.stations import GroundStation, great_circle_km
@@ -42,7 +42,6 @@ __all__ = [
     "parse_catalog",
     "parse_code",
     "parse_duration",
-    "parse_omm_json",
     "parse_time",
     "parse_tle",
     "shells_of",

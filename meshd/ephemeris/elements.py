@@ -46,12 +46,13 @@ class Elements:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An element set that was not taken: where it stood (1-based line or entry), and why."""
+    """What was not taken: the line it began on (from 1; 0 for a whole file), and why."""
 
     line: int
     name: str
     code: str
     reason: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -106,6 +106,33 @@ class Sgp4:
         jd, fraction = julian_dates(np.asarray(instants, dtype=np.int64))
         errors, positions, velocities = self._array.sgp4(jd, fraction)
         return errors, positions, velocities
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Satellites of several propagators, one after another: a mixture is one sky."""
+
+    parts: tuple[Propagator, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(part.count for part in self.parts)
+
+    def mean_motions_rad_s(self) -> FloatArray:
+        return np.concatenate([part.mean_motions_rad_s() for part in self.parts])
+
+    def states(self, instants: IntArray) -> States:
+        each = [part.states(instants) for part in self.parts]
+        positions, velocities = zip(*each, strict=True)
+        return np.concatenate(positions, axis=1), np.concatenate(velocities, axis=1)
+
+    def failures(self, instants: IntArray) -> tuple[Failure, ...]:
+        found: list[Failure] = []
+        before = 0
+        for part in self.parts:
+            found += [replace(f, site=f.site + before) for f in part.failures(instants)]
+            before += part.count
+        return tuple(found)
 
 
 def satrec(e: Elements) -> Any:

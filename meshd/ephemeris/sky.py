@@ -11,7 +11,14 @@ import numpy as np
 
 from meshd.ephemeris.elements import Catalog
 from meshd.ephemeris.names import fold, not_found
-from meshd.ephemeris.propagate import CircularJ2, Failure, Propagator, Sgp4, States
+from meshd.ephemeris.propagate import (
+    CircularJ2,
+    Failure,
+    Joined,
+    Propagator,
+    Sgp4,
+    States,
+)
 from meshd.ephemeris.stations import (
     GroundStation,
     check_station,
@@ -20,6 +27,7 @@ from meshd.ephemeris.stations import (
     to_inertial,
     zenith,
 )
+from meshd.ephemeris.tables import Tables
 from meshd.ephemeris.timescale import FloatArray, IntArray
 from meshd.ephemeris.walker import Shell, check_shell, code_of, shells_of
 from protocols.errors import InputError
@@ -117,14 +125,32 @@ def sky_from_catalog(catalog: Catalog, stations: Sequence[GroundStation] = ()) -
     Satellites that share a name get their catalogue number after it. Raises InputError
     "bad-station" or "duplicate-name".
     """
+    satellites = Sgp4.of(catalog.elements)
+    return _sky(satellites, _names(catalog), stations, (), f"catalog {catalog.digest}\n")
+
+
+def sky_from_tables(
+    tables: Tables, catalog: Catalog | None, stations: Sequence[GroundStation] = ()
+) -> Sky:
+    """The sky of satellites with tables of states, after those of a catalogue, if there is one.
+
+    Raises InputError "bad-station" or "duplicate-name".
+    """
+    content = f"tables {tables.digest}\n"
+    if catalog is None:
+        return _sky(tables, tables.names, stations, (), content)
+    satellites = Joined((Sgp4.of(catalog.elements), tables))
+    names = (*_names(catalog), *tables.names)
+    return _sky(satellites, names, stations, (), f"catalog {catalog.digest}\n{content}")
+
+
+def _names(catalog: Catalog) -> tuple[str, ...]:
     counts: dict[str, int] = {}
     for e in catalog.elements:
         counts[fold(e.name)] = counts.get(fold(e.name), 0) + 1
-    names = tuple(
+    return tuple(
         e.name if counts[fold(e.name)] == 1 else f"{e.name}-{e.norad_id}" for e in catalog.elements
     )
-    satellites = Sgp4.of(catalog.elements)
-    return _sky(satellites, names, stations, (), f"catalog {catalog.digest}\n")
 
 
 def _sky(

@@ -32,6 +32,9 @@ _UNITS = {"ms": MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _ISO = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?(Z?)", re.ASCII
 )
+_CCSDS = re.compile(
+    r"(\d{4})-(?:(\d{2})-(\d{2})|(\d{3}))T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{0,18}))?Z?", re.ASCII
+)
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+)(?:\.(\d+))?(ms|s|m|h|d)", re.ASCII)
 
@@ -128,6 +131,30 @@ def parse_time(text: str, base: Instant | None = None) -> Instant:
     clock = moment.hour * HOUR + moment.minute * MINUTE + moment.second * SECOND
     nanoseconds = int((decimals or "").ljust(9, "0"))
     return calendar_instant(moment.year, moment.month, moment.day, clock + nanoseconds)
+
+
+def parse_ccsds_time(text: str) -> Instant:
+    """The instant of CCSDS text (301.0 ASCII A or B): `2026-06-28T12:00:00.5` or `2026-179T...`.
+
+    A Z at the end is allowed; digits past the nanosecond are rounded. What time system it counts
+    in is told elsewhere in a file, so it is read as UTC. Raises InputError "bad-time".
+    """
+    match = _CCSDS.fullmatch(text.strip())
+    if match is None:
+        raise InputError("bad-time", f"not a CCSDS time: {text!r}; write 2026-06-28T12:00:00.000")
+    year, month, day, ordinal, hour, minute, second, decimals = match.groups()
+    try:
+        begin = date(int(year), int(month or 1), int(day or 1)).toordinal() - _UNIX_ORDINAL
+    except ValueError as error:
+        raise InputError("bad-time", f"no such time: {text!r} ({error})") from None
+    clock = (int(hour) * 60 + int(minute)) * 60 + int(second)
+    days = int(ordinal or 1)
+    if not (1 <= days <= 366 and int(hour) < 24 and int(minute) < 60 and int(second) < 60):
+        raise InputError("bad-time", f"no such time: {text!r}")
+    parts = decimals or "0"
+    one: int = 10 ** len(parts)
+    nanoseconds = (2 * int(parts) * SECOND + one) // (2 * one)
+    return (begin + days - 1) * DAY + clock * SECOND + nanoseconds
 
 
 def format_time(at: Instant) -> str:

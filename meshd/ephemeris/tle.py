@@ -75,6 +75,10 @@ class _Set:
     def parse(self) -> Elements:
         for offset, line in enumerate((self.line1, self.line2)):
             _check_line(offset, line)
+        if self.line1[62] not in " 023":
+            raise _Refusal(
+                0, "bad-elements", f"ephemeris type {self.line1[62]} is not SGP4's (4 is SGP4-XP)"
+            )
         number1, number2 = _number(self.line1, 0), _number(self.line2, 1)
         if number1 != number2:
             raise _Refusal(1, "line-mismatch", f"line 1 is of {number1}, line 2 of {number2}")

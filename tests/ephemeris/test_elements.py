@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshd.ephemeris import Elements, check_elements, parse_catalog, parse_omm_json, parse_tle
+from meshd.ephemeris import Elements, check_elements, parse_catalog, parse_tle
+from meshd.ephemeris.omm import parse_omm_json
 from meshd.ephemeris.timescale import parse_time
 from meshd.ephemeris.tle import checksum, parse_alpha5
 from protocols.errors import InputError
@@ -161,8 +162,9 @@ def test_omm_numbers_may_be_strings_and_ids_long() -> None:
 )
 def test_bad_omm_is_refused_and_the_rest_loads(key: str, value: Any, code: str) -> None:
     good = OMM | {"NORAD_CAT_ID": 5}
-    catalog = parse_omm_json(json.dumps([good, OMM | {key: value}]))
-    assert [(r.line, r.code) for r in catalog.refused] == [(2, code)]
+    catalog = parse_omm_json(f"[\n{json.dumps(good)},\n{json.dumps(OMM | {key: value})}\n]\n")
+    assert [(r.line, r.code) for r in catalog.refused] == [(3, code)]
+    assert catalog.refused[0].reason.startswith("entry 2: ")
     assert len(catalog.elements) == 1
 
 

@@ -17,7 +17,6 @@ from meshd.ephemeris import (
     find_city,
     great_circle_km,
     parse_catalog,
-    parse_omm_json,
     parse_time,
     parse_tle,
     sky_from_catalog,
@@ -219,7 +218,7 @@ def test_the_real_catalogue_loads_whole() -> None:
 
 
 def test_an_omm_of_nine_digits_propagates() -> None:
-    catalog = parse_omm_json(
+    catalog = parse_catalog(
         '[{"OBJECT_NAME":"NEW","EPOCH":"2020-04-06T19:53:20","MEAN_MOTION":15.48685836,'
         '"ECCENTRICITY":0.000388,"INCLINATION":51.6465,"RA_OF_ASC_NODE":341.5807,'
         '"ARG_OF_PERICENTER":94.4223,"MEAN_ANOMALY":26.1197,"NORAD_CAT_ID":999999999}]'

@@ -1,0 +1,112 @@
+"""Hypatia's folders as a sky: satellites, ground stations, and the links it was given.
+
+The files are satgenpy's: `tles.txt` opens with the numbers of planes and of satellites in each;
+`isls.txt` has one pair of satellites a line; `ground_stations.basic.txt`, or without `.basic`
+(extended), has one station a line. What links and routes mean there is for others to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from meshd.ephemeris.elements import Catalog
+from meshd.ephemeris.stations import GroundStation, check_station
+from meshd.ephemeris.tle import parse_tle
+from protocols.errors import InputError
+
+T = TypeVar("T")
+
+SATELLITES = "tles.txt"
+LINKS = "isls.txt"
+STATIONS = ("ground_stations.basic.txt", "ground_stations.txt")
+LIMITS = "description.txt"
+FILES = (SATELLITES, LINKS, *STATIONS, LIMITS)
+
+
+@dataclass(frozen=True, slots=True)
+class HypatiaFolder:
+    """A folder as it stands: node numbers are satellites in order, then stations in order.
+
+    `isls` are pairs of satellites; `limits` are description.txt's lengths in metres, such as
+    `max_gsl_length_m`.
+    """
+
+    catalog: Catalog
+    planes: int
+    slots: int
+    stations: tuple[GroundStation, ...] = ()
+    isls: tuple[tuple[int, int], ...] = ()
+    limits: tuple[tuple[str, float], ...] = ()
+
+
+def read_folder(texts: Mapping[str, str]) -> HypatiaFolder:
+    """The folder whose files have these texts, by file name; all but tles.txt may be missing.
+
+    Raises InputError "bad-hypatia" with file and line: numbers are places here, so a satellite
+    that is refused would move all that follow.
+    """
+    planes, slots, catalog = _satellites(texts[SATELLITES])
+    stations = next((texts[name] for name in STATIONS if name in texts), "")
+    count = planes * slots
+    return HypatiaFolder(
+        catalog=catalog,
+        planes=planes,
+        slots=slots,
+        stations=tuple(_rows(stations, "ground_stations", _station)),
+        isls=tuple(_rows(texts.get(LINKS, ""), LINKS, lambda line: _pair(line, count))),
+        limits=tuple(_rows(texts.get(LIMITS, ""), LIMITS, _limit)),
+    )
+
+
+def _satellites(text: str) -> tuple[int, int, Catalog]:
+    head, _, rest = text.partition("\n")
+    words = head.split()
+    if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
+        raise InputError("bad-hypatia", f"{SATELLITES} line 1: not planes and slots: {head!r}")
+    planes, slots = int(words[0]), int(words[1])
+    catalog = parse_tle(rest)
+    if catalog.refused:
+        first = catalog.refused[0]
+        raise InputError("bad-hypatia", f"{SATELLITES} line {first.line + 1}: {first.reason}")
+    if len(catalog.elements) != planes * slots:
+        found = len(catalog.elements)
+        raise InputError("bad-hypatia", f"{SATELLITES}: {found} satellites, not {planes} x {slots}")
+    return planes, slots, catalog
+
+
+def _rows(text: str, file: str, read: Callable[[str], T]) -> list[T]:
+    """Each line that is not blank, read; errors get the file and line."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                found.append(read(line.strip()))
+            except (ValueError, IndexError):
+                message = f"{file} line {number}: cannot be read: {line.strip()[:80]!r}"
+                raise InputError("bad-hypatia", message) from None
+            except InputError as error:
+                message = f"{file} line {number}: {error.message}"
+                raise InputError("bad-hypatia", message) from None
+    return found
+
+
+def _pair(line: str, count: int) -> tuple[int, int]:
+    a, b = map(int, line.split())
+    if not (0 <= a < count and 0 <= b < count and a != b):
+        raise InputError("bad-hypatia", f"{line!r} is no pair of {count} satellites")
+    return a, b
+
+
+def _station(line: str) -> GroundStation:
+    """`0,Tokyo,35.6895,139.69171,0`, and in the extended file Cartesian metres after it."""
+    words = line.split(",")
+    _, name, latitude, longitude, height_m = words[:5]
+    height_km = float(height_m) / 1_000
+    return check_station(GroundStation(name, float(latitude), float(longitude), height_km))
+
+
+def _limit(line: str) -> tuple[str, float]:
+    key, value = line.split("=")
+    return key.strip(), float(value)

@@ -1,0 +1,153 @@
+"""Tabulated ephemerides: states at instants, as operators publish them, and what lies between."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from meshd.ephemeris.elements import Refused
+from meshd.ephemeris.names import fold
+from meshd.ephemeris.propagate import MU_KM3_S2, Failure, States
+from meshd.ephemeris.timescale import FloatArray, IntArray, format_time
+from meshd.kernels.tables import WINDOW_MAX, Nodes, table_states
+from protocols.errors import InputError
+from protocols.types import Instant
+
+Method: TypeAlias = Literal["hermite", "lagrange"]
+
+STATES_MAX = 30_000_000
+"""States of one sky: 1.7 GB. All of Starlink's three days at 60 s are 48 million."""
+
+OUTSIDE_TABLE = 100
+"""Failure code: beyond SGP4's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """States (n, 6) of one satellite in TEME (km, km/s) at rising instants (n,) of UTC.
+
+    It holds from `begin` to `finish`, both included. `digest` is sha256 (hex) over the numbers
+    as they were written, before any turning, which could differ between processors by a last bit.
+    """
+
+    name: str
+    instants: IntArray
+    states: FloatArray
+    begin: Instant
+    finish: Instant
+    method: Method
+    degree: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tabulated:
+    """What a file of tables gave: its segments in file order, and those refused."""
+
+    segments: tuple[Segment, ...]
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Satellites that are where their tables say; outside them they have no state.
+
+    `digest` is sha256 (hex) over all segments.
+    """
+
+    names: tuple[str, ...]
+    digest: str
+    nodes: Nodes = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, segments: Iterable[Segment]) -> Tables:
+        """The segments by satellite, those of one name together, in order of first appearance.
+
+        Raises InputError "ephemeris-too-large".
+        """
+        by_name: dict[str, list[Segment]] = {}
+        for segment in segments:
+            by_name.setdefault(fold(segment.name), []).append(segment)
+        ordered = [segment for group in by_name.values() for segment in group]
+        sizes = [segment.instants.size for segment in ordered]
+        if sum(sizes) > STATES_MAX:
+            raise InputError(
+                "ephemeris-too-large",
+                f"{sum(sizes)} states are too many to hold, at most {STATES_MAX}: give fewer files",
+            )
+        digest = hashlib.sha256("".join(s.digest for s in ordered).encode()).hexdigest()
+        names = tuple(group[0].name for group in by_name.values())
+        return cls(names, digest, _nodes(ordered, sizes, [len(g) for g in by_name.values()]))
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
+
+    def mean_motions_rad_s(self) -> FloatArray:
+        """From the energy of each satellite's first state (vis-viva)."""
+        first = self.nodes.states[self.nodes.first[self.nodes.of[:-1]]]
+        radius = np.linalg.norm(first[:, :3], axis=1)
+        inverse = 2 / radius - np.sum(first[:, 3:] ** 2, axis=1) / MU_KM3_S2
+        return np.asarray(np.sqrt(MU_KM3_S2 * np.maximum(inverse, 0.0) ** 3))
+
+    def states(self, instants: IntArray) -> States:
+        instants = np.ascontiguousarray(instants, dtype=np.int64)
+        positions = np.empty((instants.size, self.count, 3))
+        velocities = np.empty_like(positions)
+        table_states(self.nodes, instants, positions, velocities)
+        return positions, velocities
+
+    def failures(self, instants: IntArray) -> tuple[Failure, ...]:
+        positions, _ = self.states(instants)
+        lost = np.isnan(positions[:, :, 0]).any(axis=0)
+        return tuple(
+            Failure(site, self.names[site], OUTSIDE_TABLE, f"its ephemeris is {self.span(site)}")
+            for site in np.flatnonzero(lost).tolist()
+        )
+
+    def span(self, site: int) -> str:
+        """When a satellite has states, in words."""
+        segments = range(int(self.nodes.of[site]), int(self.nodes.of[site + 1]))
+        ends = [(int(self.nodes.begin[s]), int(self.nodes.finish[s])) for s in segments]
+        told = [f"from {format_time(begin)} to {format_time(finish)}" for begin, finish in ends[:2]]
+        more = f" and {len(ends) - 2} more times" if len(ends) > 2 else ""
+        return " and ".join(told) + more
+
+
+def _nodes(ordered: Sequence[Segment], sizes: Sequence[int], groups: Sequence[int]) -> Nodes:
+    return Nodes(
+        instants=np.concatenate([s.instants for s in ordered]),
+        states=np.concatenate([s.states for s in ordered]),
+        first=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        begin=np.array([s.begin for s in ordered], dtype=np.int64),
+        finish=np.array([s.finish for s in ordered], dtype=np.int64),
+        window=np.array([_window(s) for s in ordered], dtype=np.int64),
+        hermite=np.array([s.method == "hermite" for s in ordered]),
+        of=np.concatenate([[0], np.cumsum(groups)]).astype(np.int64),
+    )
+
+
+def _window(segment: Segment) -> int:
+    """How many nodes a polynomial of the segment's degree needs, as far as there are so many."""
+    needed = segment.degree + 1
+    if segment.method == "hermite":
+        needed = math.ceil(needed / 2)
+    return max(1, min(needed, segment.instants.size, WINDOW_MAX))
+
+
+def check_table(instants: IntArray, states: FloatArray) -> None:
+    """Raises InputError "bad-table" unless instants rise and states are numbers off the ground."""
+    if instants.size < 2:
+        raise InputError("bad-table", "fewer than two states: nothing lies between")
+    if (np.diff(instants) <= 0).any():
+        at = int(np.argmax(np.diff(instants) <= 0)) + 1
+        raise InputError("bad-table", f"state {at + 1} is not later than the one before it")
+    if not np.isfinite(states).all():
+        raise InputError("bad-number", "a state is not finite")
+    if (np.linalg.norm(states[:, :3], axis=1) < 6_000).any():
+        raise InputError("underground", "a state is inside the Earth; positions are in km")
