@@ -121,6 +121,11 @@ class Joined:
     def mean_motions_rad_s(self) -> FloatArray:
         return np.concatenate([part.mean_motions_rad_s() for part in self.parts])
 
+    def epochs(self) -> IntArray | None:
+        known = [part.epochs() for part in self.parts]
+        some = [epochs for epochs in known if epochs is not None]
+        return np.concatenate(some) if len(some) == len(known) else None
+
     def states(self, instants: IntArray) -> States:
         each = [part.states(instants) for part in self.parts]
         positions, velocities = zip(*each, strict=True)
