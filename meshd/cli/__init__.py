@@ -10,7 +10,7 @@ import sys
 import typer
 from typer._click.exceptions import ClickException
 
-from meshd.cli import facts, job, mesh, sky, up
+from meshd.cli import facts, job, mesh, sky, topology, up
 from meshd.cli.demo import demo
 from meshd.cli.talk import FAILED, INTERRUPTED, report
 from protocols.errors import InputError, MeshError
@@ -45,6 +45,7 @@ for command in (
     mesh.trace,
     demo,
     sky.constellations,
+    topology.topology,
     facts.version,
 ):
     app.command(command.__name__.rstrip("_"), epilog=EPILOG)(command)
