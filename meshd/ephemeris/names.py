@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 
 from protocols.errors import NotFound
+
+LOOKED_AT_MAX = 20_000
 
 
 def fold(name: str) -> str:
@@ -20,9 +23,12 @@ def fold(name: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str], count_max: int = 3) -> list[str]:
-    """Up to `count_max` known names that look most like this one, best first."""
+    """Up to `count_max` known names that look most like this one, best first.
+
+    Only the first LOOKED_AT_MAX are compared: a million would take minutes.
+    """
     by_fold: dict[str, str] = {}
-    for item in known:
+    for item in islice(known, LOOKED_AT_MAX):
         by_fold.setdefault(fold(item), item)
     found = difflib.get_close_matches(fold(name), list(by_fold), n=count_max, cutoff=0.5)
     return [by_fold[item] for item in found]

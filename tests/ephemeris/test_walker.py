@@ -36,6 +36,13 @@ TABLE = {
     "telesat-2": (40, 33, None),
     "oneweb": (12, 49, None),
     "uniform-1600": (40, 40, None),
+    "starlink-gen2-1": (28, 120, None),
+    "starlink-gen2-2": (28, 120, None),
+    "starlink-gen2-3": (28, 120, None),
+    "oneweb-2-1": (36, 49, None),
+    "oneweb-2-2": (32, 72, None),
+    "oneweb-2-3": (32, 72, None),
+    "starlink-2019": (24, 66, None),
 }
 
 
