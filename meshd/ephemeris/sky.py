@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from meshd.ephemeris.elements import Catalog
+from meshd.ephemeris.elements import Catalog, Elements
 from meshd.ephemeris.names import fold, not_found
 from meshd.ephemeris.presets import shells_of
 from meshd.ephemeris.propagate import (
@@ -64,6 +64,12 @@ class Sky:
     @property
     def n_satellites(self) -> int:
         return self.satellites.count
+
+    @property
+    def elements(self) -> tuple[Elements, ...]:
+        """The element sets of those satellites that have some."""
+        parts = self.satellites.parts if isinstance(self.satellites, Joined) else (self.satellites,)
+        return tuple(e for part in parts if isinstance(part, Sgp4) for e in part.elements)
 
     def index_of(self, name: str) -> int:
         """The site of this name, whatever its case; NotFound "unknown-site" offers the nearest."""

@@ -9,6 +9,7 @@ import pytest
 
 from meshd.config import load_config
 from meshd.daemon.plans import world_of
+from meshd.ephemeris import parse_time
 from meshd.ephemeris.tle import checksum
 from tests.cli.conftest import meshd
 
@@ -60,6 +61,26 @@ def test_a_file_nobody_refuses_is_not_warned_about(catalog: Path) -> None:
     assert (ran.code, ran.err, ran.json["refused"]) == (0, "", [])
 
 
+def test_stale_elements_are_warned_about_with_their_cost(catalog: Path) -> None:
+    asked = ("links", "SAT 1", "--catalog", str(catalog), "--for", "5m", "--json")
+    fresh = meshd(*asked, "--from", "2026-01-01T23:00:00Z")
+    stale = meshd(*asked, "--from", "2026-01-03T12:00:00Z")
+    assert fresh.err == "" and fresh.json["elements"]["median_age_s"] == 23 * 3_600
+    assert stale.json["elements"] == {
+        "count": 240, "median_age_s": 216_000.0, "oldest_age_s": 216_000.0, "oldest": "SAT 1",
+    }  # fmt: skip
+    assert "240 satellites above 420 km are 2.5 days from their epoch" in stale.err
+    assert "off by about 10 km along the track, 1 in 20 by 140 km" in stale.err
+    assert stale.json["warnings"]
+
+
+def test_exchanged_planes_and_satellites_are_warned_about() -> None:
+    asked = ("links", "London", "--from", AT, "--for", "1m", "--constellation")
+    ran = meshd(*asked, "D:550:53:1584/22/17")
+    assert ran.code == 0 and "starlink-1 is 72 planes of 22" in ran.err
+    assert "warning" not in meshd(*asked, "starlink-1").err
+
+
 def test_several_files_and_folders_are_one_sky(catalog: Path, tmp_path: Path) -> None:
     lines = catalog.read_text().splitlines()
     folder = tmp_path / "folder"
@@ -72,7 +93,8 @@ def test_several_files_and_folders_are_one_sky(catalog: Path, tmp_path: Path) ->
     assert meshd(*asked, *places).json == meshd(*asked, "--catalog", str(catalog)).json
     config = load_config(tmp_path, {"catalog": [str(folder), str(tmp_path / "b.txt")]}, {})
     world = world_of(config)
-    assert world is not None and world.sky.n_satellites == 240 and world.warnings == ()
+    assert world is not None and world.sky.n_satellites == 240
+    assert world.warnings(parse_time(AT)) == []
 
 
 def test_a_folder_of_hypatias_is_a_sky_with_its_stations(tmp_path: Path) -> None:
