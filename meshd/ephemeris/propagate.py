@@ -48,6 +48,10 @@ class Propagator(Protocol):
         """How fast each satellite goes round, (satellites,)."""
         ...
 
+    def epochs(self) -> IntArray | None:
+        """When each satellite's elements were true, (satellites,); None where that is always."""
+        ...
+
     def states(self, instants: IntArray) -> States:
         """Positions and velocities, each (instants, satellites, 3); NaN where one failed."""
         ...
@@ -75,6 +79,9 @@ class Sgp4:
     def mean_motions_rad_s(self) -> FloatArray:
         turns = np.array([e.mean_motion_rev_day for e in self.elements])
         return turns * (2 * math.pi / 86_400)
+
+    def epochs(self) -> IntArray | None:
+        return np.array([e.epoch for e in self.elements], dtype=np.int64)
 
     def states(self, instants: IntArray) -> States:
         errors, positions, velocities = self._run(instants)
@@ -113,6 +120,11 @@ class Joined:
 
     def mean_motions_rad_s(self) -> FloatArray:
         return np.concatenate([part.mean_motions_rad_s() for part in self.parts])
+
+    def epochs(self) -> IntArray | None:
+        known = [part.epochs() for part in self.parts]
+        some = [epochs for epochs in known if epochs is not None]
+        return np.concatenate(some) if len(some) == len(known) else None
 
     def states(self, instants: IntArray) -> States:
         each = [part.states(instants) for part in self.parts]

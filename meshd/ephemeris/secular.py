@@ -69,6 +69,9 @@ class CircularJ2:
     def mean_motions_rad_s(self) -> FloatArray:
         return np.repeat(self.planes.latitude_rate, np.diff(self.planes.first))
 
+    def epochs(self) -> IntArray | None:
+        return None
+
     def states(self, instants: IntArray) -> States:
         since = _since(instants)
         positions = np.empty((since.size, self.count, 3))
@@ -97,6 +100,9 @@ class EllipticJ2:
 
     def mean_motions_rad_s(self) -> FloatArray:
         return np.asarray(self.orbits.anomaly_rate)
+
+    def epochs(self) -> IntArray | None:
+        return None
 
     def states(self, instants: IntArray) -> States:
         since = _since(instants)

@@ -95,6 +95,10 @@ class Tables:
         inverse = 2 / radius - np.sum(first[:, 3:] ** 2, axis=1) / MU_KM3_S2
         return np.asarray(np.sqrt(MU_KM3_S2 * np.maximum(inverse, 0.0) ** 3))
 
+    def epochs(self) -> IntArray | None:
+        """When each ephemeris begins: whoever made it knew no more."""
+        return np.asarray(self.nodes.begin[self.nodes.of[:-1]], dtype=np.int64)
+
     def states(self, instants: IntArray) -> States:
         instants = np.ascontiguousarray(instants, dtype=np.int64)
         positions = np.empty((instants.size, self.count, 3))

@@ -6,10 +6,12 @@ Floating point is left as written (no fastmath), so that every processor decides
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from numba import config, njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,3 +20,27 @@ def kernel(function: F) -> F:
     """Compile at the first call, keep the machine code on disk, and let other threads go on."""
     compiled = njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
     return cast(F, compiled)
+
+
+def _keep_by_sources() -> None:
+    """Keep machine code in a folder named after what all kernels' sources say.
+
+    Numba looks at a kernel's own file alone, and would go on using a caller's old code after
+    what it calls in another file has changed.
+    """
+    here = Path(__file__).parent
+    said = hashlib.sha256()
+    for source in sorted(here.glob("*.py")):
+        said.update(source.read_bytes())
+    for home in (here / "__pycache__", Path.home() / ".cache" / "meshd" / "kernels"):
+        folder = home / said.hexdigest()[:16]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".keep").touch()
+        except OSError:
+            continue  # not ours to write
+        config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+        return
+
+
+_keep_by_sources()

@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
 from meshd.ephemeris.propagate import Failure
 from meshd.ephemeris.sky import Sky
-from meshd.topology.candidates import grid_pairs
-from meshd.topology.contacts import Intervals, ground_intervals, laser_intervals
-from meshd.topology.nearest import nearest_intervals
+from meshd.kernels.edges import Couples
+from meshd.kernels.visibility import Limits, Scene
+from meshd.topology.ages import AGE_MARGIN_MAX_NS, aged
+from meshd.topology.candidates import Pairs, grid_pairs
+from meshd.topology.contacts import (
+    NEVER,
+    Intervals,
+    joined,
+    lasers,
+    later,
+    meet,
+    passes,
+    visible,
+    within,
+)
+from meshd.topology.fitted import Choices
+from meshd.topology.ground import held_passes, lead_ns
+from meshd.topology.nearest import Passing
 from meshd.topology.plan import Columns, ContactPlan, Header, assemble
 from meshd.topology.policy import LinkPolicy, check_policy
-from meshd.topology.trajectory import FloatArray, IntArray, Trajectory, make_trajectory
+from meshd.topology.scene import limits_of, scene_of
+from meshd.topology.trajectory import Trajectory, make_trajectory
 from protocols.errors import InputError
-from protocols.types import Instant
+from protocols.types import Duration, Instant
 
 CONTACTS_MAX = 5_000_000
 
 
-def build_plan(sky: Sky, policy: LinkPolicy, start: Instant, end: Instant) -> ContactPlan:
+def build_plan(
+    sky: Sky, policy: LinkPolicy, start: Instant, end: Instant, known: ContactPlan | None = None
+) -> ContactPlan:
     """Every contact of a sky under a policy in the window [start, end).
 
-    Edges are whole milliseconds, inside the true ones by less than 1 ms. The same arguments give
-    the same plan on every node; `digest` is sha256 (hex) over them. Raises InputError
+    Edges are whole milliseconds, inside the true ones by less than 1 ms. The same sky, policy and
+    window give the same plan on every node; `digest` is sha256 (hex) over them. What a `known`
+    plan of the same sky and policy has worked out is not worked out again. Raises InputError
     "bad-window" or "bad-policy" (`plus-grid` over a catalogue, which has no slots).
     """
     check_policy(policy)
@@ -32,44 +52,113 @@ def build_plan(sky: Sky, policy: LinkPolicy, start: Instant, end: Instant) -> Co
         raise InputError("bad-window", f"a plan must end after it starts: [{start}, {end})")
     if policy.isl == "plus-grid" and not sky.shells:
         raise InputError("bad-policy", "plus-grid needs planes and slots; a catalogue has none")
-    trajectory = make_trajectory(sky, start, end)
-    parts = [_lasers(sky, policy, trajectory, start, end)]
-    for station in range(len(sky.stations)):
-        seen = ground_intervals(trajectory, policy, sky, station)
-        site = np.full(seen.pair.size, sky.n_satellites + station, dtype=np.int64)
-        parts.append(_clip(seen, seen.pair, site, policy.ground_rate_bps, (start, end)))
+    builder = _builder(sky, policy, start, end, known)
+    parts = [builder.lasers(), *map(builder.station, range(len(sky.stations)))]
     columns = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     if columns.a.size > CONTACTS_MAX:
         raise InputError("plan-too-large", f"more than {CONTACTS_MAX} contacts: shorten the window")
     text = f"{sky.digest}|{policy.code}|{start}|{end}"
     digest = hashlib.sha256(text.encode()).hexdigest()
     header = Header(sky.digest, policy.code, digest, sky.names, sky.kinds, start, end)
-    return assemble(header, columns, trajectory, trajectory.light_time_ns, _failed(sky, trajectory))
+    trajectory = builder.trajectory
+    failed = _failed(sky, trajectory)
+    plan = assemble(header, columns, trajectory, trajectory.light_time_ns, failed)
+    plan.derived["choices"] = builder.choices
+    return plan
 
 
-def _lasers(
-    sky: Sky, policy: LinkPolicy, trajectory: Trajectory, start: Instant, end: Instant
-) -> Columns:
-    if policy.isl == "nearest":
-        pairs, seen = nearest_intervals(sky, policy, trajectory, start, end)
-    else:
-        pairs = grid_pairs(sky.shells)
-        seen = laser_intervals(trajectory, policy, pairs)
-    return _clip(seen, pairs.a[seen.pair], pairs.b[seen.pair], policy.isl_rate_bps, (start, end))
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """One plan in the making."""
+
+    sky: Sky
+    policy: LinkPolicy
+    window: tuple[Instant, Instant]
+    trajectory: Trajectory
+    choices: Choices
+    scene: Scene
+    limits: Limits
+    lead_ns: Duration
+    """Links may have begun so long before the window and still not be usable in it."""
+
+    def lasers(self) -> Columns:
+        """Every contact of two satellites."""
+        policy = self.policy
+        if policy.isl == "plus-grid":
+            pairs = grid_pairs(self.sky.shells)
+            seen = self._seen(lasers(pairs))
+        else:
+            pairs, runs = self._runs()
+            seen = meet(self._seen(lasers(pairs)), runs)
+        usable = within(later(seen, policy.acquisition_ns), self.window)
+        rate = np.full(usable.pair.size, policy.isl_rate_bps)
+        a, b = pairs.a[usable.pair], pairs.b[usable.pair]
+        return Columns(a, b, usable.begin, usable.finish, rate)
+
+    def station(self, station: int) -> Columns:
+        """Every contact of one station."""
+        couples = passes(self.sky.n_satellites, self.sky.n_satellites + station)
+        seen = self._seen(couples)
+        held = held_passes(self.scene, self.limits, self.policy, couples, seen)
+        usable = within(held, self.window)
+        rate = np.full(usable.pair.size, self.policy.ground_rate_bps)
+        a, b = couples.a[usable.pair], couples.b[usable.pair]
+        return Columns(a, b, usable.begin, usable.finish, rate)
+
+    def _seen(self, couples: Couples) -> Intervals:
+        seen = visible(self.scene, self.limits, couples)
+        epochs = self.sky.satellites.epochs() if self.policy.age_margin else None
+        if epochs is None:
+            return seen
+        return aged(seen, couples, epochs, (self.trajectory.start, self.trajectory.end))
+
+    def _runs(self) -> tuple[Pairs, Intervals]:
+        """The pairs that the policy chooses at some tick, and for which runs of ticks."""
+        tick_ns, n = self.policy.tick_ns, self.sky.n_satellites
+        start, end = self.window[0] - self.lead_ns, self.window[1]
+        lasting = NEVER
+        if self.policy.isl == "fitted":
+            lasting = self.choices.runs(start, end)
+        passing = Passing(self.sky, self.policy, self.scene, self.limits)
+        ticks = np.arange(start // tick_ns * tick_ns, end, tick_ns, dtype=np.int64)
+        runs = passing.runs(ticks, lasting)
+        keys, begin, finish = (np.concatenate(both) for both in zip(lasting, runs, strict=True))
+        distinct, pair = np.unique(keys, return_inverse=True)
+        order = np.lexsort((begin, pair))
+        # A pair may be passing up to where it is lasting: one contact, not two.
+        chosen = joined(Intervals(pair[order], begin[order], finish[order]))
+        cross = np.ones(distinct.size, dtype=bool)
+        return Pairs(distinct // n, distinct % n, cross), chosen
 
 
-def _clip(
-    seen: Intervals, a: IntArray, b: IntArray, rate_bps: float, window: tuple[Instant, Instant]
-) -> Columns:
-    begin, finish = np.maximum(seen.begin, window[0]), np.minimum(seen.finish, window[1])
-    keep = begin < finish
-    rate: FloatArray = np.full(int(keep.sum()), rate_bps)
-    return Columns(a[keep], b[keep], begin[keep], finish[keep], rate)
+def _builder(
+    sky: Sky, policy: LinkPolicy, start: Instant, end: Instant, known: ContactPlan | None
+) -> _Builder:
+    lead = policy.acquisition_ns + (AGE_MARGIN_MAX_NS if policy.age_margin else 0)
+    before = max(lead, lead_ns(policy))
+    after = AGE_MARGIN_MAX_NS if policy.age_margin else 0
+    if policy.isl != "plus-grid":
+        before, after = max(before, lead + policy.tick_ns), max(after, policy.tick_ns)
+    same = known is not None and (known.sky_digest, known.policy_code) == (sky.digest, policy.code)
+    held = known.trajectory if same and known is not None else None
+    trajectory = make_trajectory(sky, start - before, end + after, known=held)
+    choices = known.derived.get("choices") if same and known is not None else None
+    return _Builder(
+        sky=sky,
+        policy=policy,
+        window=(start, end),
+        trajectory=trajectory,
+        choices=choices or Choices(sky, policy),
+        scene=scene_of(sky, policy, trajectory),
+        limits=limits_of(policy),
+        lead_ns=lead,
+    )
 
 
 def _failed(sky: Sky, trajectory: Trajectory) -> tuple[Failure, ...]:
-    if np.isfinite(trajectory.positions).all():
+    lost = ~np.isfinite(trajectory.positions).all(axis=2)
+    if not lost.any():
         return ()
-    count = trajectory.positions.shape[0]
-    knots = trajectory.first + np.arange(count, dtype=np.int64) * trajectory.step_ns
-    return sky.failures(knots)
+    # For each satellite its first knot without a state.
+    rows = np.unique(lost.argmax(axis=0)[lost.any(axis=0)])
+    return sky.failures(trajectory.knots()[rows])

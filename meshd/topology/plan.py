@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,7 +38,8 @@ class ContactPlan:
 
     A contact that is under way at an edge of the window is cut there and not marked: `begin ==
     start` may have begun before, `finish == end` may go on. `sites_failed` lists satellites that
-    could not be propagated and so have no contacts. Sites are indices into `names`.
+    could not be propagated and so have no contacts. Sites are indices into `names`. Records of
+    one site's contacts are made when first asked for.
     """
 
     sky_digest: str
@@ -61,10 +62,11 @@ class ContactPlan:
     The one light-time function: routers, links and simulators all call it. Raises ValueError
     outside the trajectory, which goes a step (30 s) beyond the window.
     """
-    _index: dict[str, int] = field(repr=False)
-    _sites: dict[str, int] = field(repr=False)
-    _by_site: tuple[tuple[Contact, ...], ...] = field(repr=False)
-    _by_pair: dict[tuple[int, int], tuple[Contact, ...]] = field(repr=False)
+    _index: Mapping[str, int] = field(repr=False)
+    _sites: Mapping[str, int] = field(repr=False)
+    _rows: _Rows = field(repr=False)
+    _by_site: dict[int, tuple[Contact, ...]] = field(repr=False)
+    _by_peer: dict[int, dict[int, tuple[Contact, ...]]] = field(repr=False)
     _changes: dict[int, tuple[Instant, ...]] = field(repr=False)
     derived: dict[str, Any] = field(repr=False)
     """What others have worked out from the plan and share as they share it, by their name."""
@@ -90,18 +92,31 @@ class ContactPlan:
 
     def contacts_of(self, site: int) -> tuple[Contact, ...]:
         """All contacts of one site, sorted by begin, then peer."""
-        return self._by_site[site]
+        contacts = self._by_site.get(site)
+        if contacts is None:
+            rows = self._rows.of(site)
+            a, b = self.a[rows], self.b[rows]
+            columns = (np.where(a == site, b, a), self.begin[rows], self.finish[rows])
+            values = zip(*(c.tolist() for c in (*columns, self.rate_bps[rows])), strict=True)
+            contacts = self._by_site[site] = tuple(Contact(*row) for row in values)
+        return contacts
 
     def contacts_between(self, a: int, b: int) -> tuple[Contact, ...]:
         """All contacts of a pair in time order; `peer` is `b`."""
-        contacts = self._by_pair.get((a, b) if a < b else (b, a), ())
-        return contacts if a < b else tuple(contact._replace(peer=b) for contact in contacts)
+        peers = self._by_peer.get(a)
+        if peers is None:
+            found: dict[int, list[Contact]] = {}
+            for contact in self.contacts_of(a):
+                found.setdefault(contact.peer, []).append(contact)
+            peers = {peer: tuple(contacts) for peer, contacts in found.items()}
+            self._by_peer[a] = peers
+        return peers.get(b, ())
 
     def open_contact(self, a: int, b: int, at: Instant) -> Contact | None:
         """The contact of a pair that stands at an instant, seen from `a`; None when none does."""
-        for contact in self._by_pair.get((a, b) if a < b else (b, a), ()):
+        for contact in self.contacts_between(a, b):
             if contact.begin <= at < contact.finish:
-                return contact if a < b else contact._replace(peer=b)
+                return contact
         return None
 
     def open_at(self, at: Instant) -> list[tuple[int, int]]:
@@ -117,7 +132,7 @@ class ContactPlan:
         """The first instant after `at` when a contact of this site begins or finishes, or None."""
         changes = self._changes.get(site)
         if changes is None:
-            edges = {edge for c in self._by_site[site] for edge in (c.begin, c.finish)}
+            edges = {edge for c in self.contacts_of(site) for edge in (c.begin, c.finish)}
             changes = self._changes[site] = tuple(sorted(edges))
         place = bisect_right(changes, at)
         return changes[place] if place < len(changes) else None
@@ -145,6 +160,16 @@ class Header(NamedTuple):
     end: Instant
 
 
+class _Rows(NamedTuple):
+    """The rows of each site, by begin, then peer; of site s: row[first[s]:first[s + 1]]."""
+
+    first: IntArray
+    row: IntArray
+
+    def of(self, site: int) -> IntArray:
+        return self.row[self.first[site] : self.first[site + 1]]
+
+
 def assemble(
     header: Header,
     columns: Columns,
@@ -154,37 +179,35 @@ def assemble(
 ) -> ContactPlan:
     """A plan of these contacts, sorted and indexed."""
     order = np.lexsort((columns.b, columns.a, columns.begin))
-    a, b = columns.a[order], columns.b[order]
-    begin, finish, rate = columns.begin[order], columns.finish[order], columns.rate_bps[order]
-    by_site: list[list[Contact]] = [[] for _ in header.names]
-    by_pair: dict[tuple[int, int], list[Contact]] = {}
-    rows = zip(a.tolist(), b.tolist(), begin.tolist(), finish.tolist(), rate.tolist(), strict=True)
-    for low, high, first, last, bps in rows:
-        contact = Contact(high, first, last, bps)
-        by_site[low].append(contact)
-        by_site[high].append(Contact(low, first, last, bps))
-        by_pair.setdefault((low, high), []).append(contact)
+    a, b = columns.a[order].astype(np.int32), columns.b[order].astype(np.int32)
+    names = header.names
     return ContactPlan(
         *header,
-        a=a.astype(np.int32),
-        b=b.astype(np.int32),
-        begin=begin,
-        finish=finish,
-        rate_bps=rate,
+        a=a,
+        b=b,
+        begin=columns.begin[order],
+        finish=columns.finish[order],
+        rate_bps=columns.rate_bps[order],
         trajectory=trajectory,
         sites_failed=sites_failed,
         light_time_ns=light_time_ns,
-        _index={fold(name): site for site, name in enumerate(header.names)},
-        _sites={name: site for site, name in enumerate(header.names)},
-        _by_site=tuple(tuple(sorted(contacts, key=_begin_peer)) for contacts in by_site),
-        _by_pair={pair: tuple(contacts) for pair, contacts in by_pair.items()},
+        _index={fold(name): site for site, name in enumerate(names)},
+        _sites={name: site for site, name in enumerate(names)},
+        _rows=_rows_of(a, b, len(names)),
+        _by_site={},
+        _by_peer={},
         _changes={},
         derived={},
     )
 
 
-def _begin_peer(contact: Contact) -> tuple[Instant, int]:
-    return contact.begin, contact.peer
+def _rows_of(a: np.ndarray, b: np.ndarray, sites: int) -> _Rows:
+    """Rows of the columns by site. Sorted by (begin, a, b), a site's are so by (begin, peer)."""
+    count = np.arange(a.size)
+    site, row = np.concatenate([a, b]), np.concatenate([count, count])
+    order = np.lexsort((row, site))
+    first = np.searchsorted(site[order], np.arange(sites + 1))
+    return _Rows(first, row[order])
 
 
 def plan_from_contacts(

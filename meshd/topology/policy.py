@@ -2,54 +2,75 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
 
 from meshd.ephemeris.sky import Sky
 from protocols.errors import InputError
-from protocols.types import MINUTE, Duration
+from protocols.types import MINUTE, SECOND, Duration
+
+Lasers: TypeAlias = Literal["plus-grid", "fitted", "nearest"]
+Ground: TypeAlias = Literal["all", "highest", "longest"]
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPolicy:
     """Who may link to whom: lasers between satellites, radio to the ground.
 
-    `plus-grid` joins each satellite to the two of its plane and one of each neighbouring plane;
-    `nearest` pairs the satellites of a real catalogue anew at each aligned tick. A laser needs
-    `grazing_altitude_km` between its beam and the surface; a cross-plane one is off while either
-    end is beyond `cross_plane_latitude_max_deg`.
+    `plus-grid` joins each satellite to the two of its plane and one of each neighbouring plane.
+    `fitted` chooses lasting pairs among the satellites of a real catalogue, `nearest` the nearest
+    ones anew at each aligned tick; both keep to `terminals` a satellite. A laser needs
+    `grazing_altitude_km` between its beam and the surface, no Sun within `sun_exclusion_deg` of
+    it, and a line of sight that turns slower than `slew_max_deg_s` (in space, not in the frame of
+    the satellite); it carries data `acquisition_ns` after it may begin. A cross-plane one is off
+    while either end is beyond `cross_plane_latitude_max_deg`. A station holds a link to every
+    satellite above `min_elevation_deg`, or on each slot of 15 s to the `antennas` of them that
+    stand `highest` or stay `longest`. With `age_margin` contacts shrink as elements age.
     """
 
-    isl: Literal["plus-grid", "nearest"] = "plus-grid"
+    isl: Lasers = "plus-grid"
+    terminals: int = 4
     min_elevation_deg: float = 25.0
     # 80 km: below, refraction and absorption bend and dim the beam (Hypatia, celestial use it).
     grazing_altitude_km: float = 80.0
     cross_plane_latitude_max_deg: float | None = None
     isl_range_max_km: float | None = None
+    slew_max_deg_s: float | None = None
+    sun_exclusion_deg: float | None = None
+    acquisition_ns: Duration = 0
+    age_margin: bool = False
     isl_rate_bps: float = 100e9
+    ground: Ground = "all"
+    antennas: int = 1
     ground_rate_bps: float = 10e9
     tick_ns: Duration = 5 * MINUTE
 
     @property
     def code(self) -> str:
         """A short text, equal exactly when two policies are: the hello compares it."""
-        return (
-            f"{self.isl};el={self.min_elevation_deg!r};graze={self.grazing_altitude_km!r}"
-            f";lat={_or_dash(self.cross_plane_latitude_max_deg)}"
-            f";range={_or_dash(self.isl_range_max_km)}"
-            f";isl={self.isl_rate_bps:g};ground={self.ground_rate_bps:g};tick={self.tick_ns}"
-        )
+        told = ";".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+        return f"{self.isl};{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
 
 def policy_for(sky: Sky) -> LinkPolicy:
-    """The policy that suits a sky: +Grid for Walker shells, `nearest` for a real catalogue.
+    """The policy that suits a sky: +Grid for Walker shells, `fitted` for a real catalogue.
 
-    Shells that cross the poles as a star switch their cross-plane lasers off beyond 70 degrees,
-    where neighbours swap sides faster than a terminal slews (Iridium does so at about 68).
+    Real terminals take some seconds to find each other (12 s at the quickest, SpaceX was heard to
+    say at SPIE in 2024), do not follow a peer that flits by, and are blinded by the Sun; the
+    shells of papers know none of this. Shells that cross the poles as a star switch their
+    cross-plane lasers off beyond 70 degrees, where neighbours swap sides faster than a terminal
+    slews (Iridium does so at about 68).
     """
     if not sky.shells:
-        return LinkPolicy(isl="nearest")
+        return LinkPolicy(
+            isl="fitted",
+            slew_max_deg_s=0.5,
+            sun_exclusion_deg=1.0,
+            acquisition_ns=15 * SECOND,
+            age_margin=True,
+        )
     star = any(shell.pattern == "star" for shell in sky.shells)
     return LinkPolicy(
         isl="plus-grid",
@@ -61,17 +82,24 @@ def policy_for(sky: Sky) -> LinkPolicy:
 def check_policy(policy: LinkPolicy) -> LinkPolicy:
     """The same policy, if it makes sense; raises InputError "bad-policy"."""
     p = policy
-    limits = (p.cross_plane_latitude_max_deg, p.isl_range_max_km)
+    limits = (
+        p.cross_plane_latitude_max_deg,
+        p.isl_range_max_km,
+        p.slew_max_deg_s,
+        p.sun_exclusion_deg,
+    )
     numbers = [p.min_elevation_deg, p.grazing_altitude_km, p.isl_rate_bps, p.ground_rate_bps]
     numbers += [limit for limit in limits if limit is not None]
     if not all(map(math.isfinite, numbers)):
         raise InputError("bad-policy", f"a limit of the link policy is not finite: {p.code}")
     if not -5.0 <= p.min_elevation_deg < 90.0:
         raise InputError("bad-policy", f"lowest elevation {p.min_elevation_deg} is not in [-5, 90)")
+    if not (1 <= p.terminals <= 8 and 1 <= p.antennas <= 64):
+        raise InputError(
+            "bad-policy", "a satellite has 1 to 8 terminals, a station 1 to 64 antennas"
+        )
+    if not 0 <= p.acquisition_ns <= 10 * MINUTE:
+        raise InputError("bad-policy", "acquisition takes 0 to 10 minutes")
     if p.isl_rate_bps <= 0 or p.ground_rate_bps <= 0 or p.tick_ns <= 0:
         raise InputError("bad-policy", "rates and the tick are more than 0")
     return policy
-
-
-def _or_dash(value: float | None) -> str:
-    return "-" if value is None else repr(value)

@@ -22,6 +22,8 @@ IntArray: TypeAlias = NDArray[np.int64]
 Vector: TypeAlias = tuple[float, float, float]
 
 STEP_NS = 30 * SECOND
+_STATES_AT_ONCE = 20_000
+"""About 10 ms of SGP4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Trajectory:
     @property
     def end(self) -> Instant:
         return self.first + self.step_ns * (len(self.positions) - 1)
+
+    def knots(self) -> IntArray:
+        """The instants of the states, (K,)."""
+        return self.first + np.arange(len(self.positions), dtype=np.int64) * self.step_ns
 
     def position_km(self, site: int, at: Instant) -> Vector:
         """Inertial position of one site, in plain floats.
@@ -116,16 +122,36 @@ class Trajectory:
 
 
 def make_trajectory(
-    sky: Sky, start: Instant, end: Instant, step_ns: Duration = STEP_NS
+    sky: Sky,
+    start: Instant,
+    end: Instant,
+    step_ns: Duration = STEP_NS,
+    known: Trajectory | None = None,
 ) -> Trajectory:
     """The trajectory of every site of a sky over [start, end], with one step of margin each side.
 
-    Knots fall on multiples of the step, so windows that overlap share them to the last bit.
+    Knots fall on multiples of the step, so windows that overlap share them to the last bit: those
+    of a `known` trajectory of the same sky are not worked out again. A few at a time, since SGP4
+    holds the interpreter meanwhile.
     """
     first = (start // step_ns - 1) * step_ns
     count = -(-(end - first) // step_ns) + 2
     knots = first + np.arange(count, dtype=np.int64) * step_ns
-    positions, velocities = sky.states_at(knots)
+    positions = np.empty((count, sky.n_sites, 3))
+    velocities = np.empty_like(positions)
+    missing = np.arange(count)
+    if known is not None and known.step_ns == step_ns:
+        theirs = (knots - known.first) // step_ns
+        held = (theirs >= 0) & (theirs < len(known.positions))
+        positions[held], velocities[held] = (
+            known.positions[theirs[held]],
+            known.velocities[theirs[held]],
+        )
+        missing = np.flatnonzero(~held)
+    few = max(1, _STATES_AT_ONCE // max(1, sky.n_satellites))
+    for begin in range(0, missing.size, few):
+        rows = missing[begin : begin + few]
+        positions[rows], velocities[rows] = sky.states_at(knots[rows])
     return Trajectory(first, step_ns, positions, velocities, [None] * sky.n_sites)
 
 

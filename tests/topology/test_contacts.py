@@ -22,9 +22,10 @@ from meshd.ephemeris import (
     sky_from_preset,
 )
 from meshd.ephemeris.propagate import EARTH_RADIUS_KM
+from meshd.kernels.visibility import CROSS, GROUND, Scene, margin_at
 from meshd.topology import LinkPolicy, build_plan, make_trajectory, policy_for
 from meshd.topology.candidates import grid_pairs, slot_shift
-from meshd.topology.contacts import elevation_margin, laser_margin
+from meshd.topology.scene import limits_of
 from protocols.errors import InputError
 from protocols.types import HOUR, MILLISECOND, MINUTE, SECOND, light_time
 
@@ -63,6 +64,15 @@ def truth(sky: Sky, policy: LinkPolicy, a: int, b: int, at: int) -> float:
     return margin
 
 
+def margin_of(policy: LinkPolicy, p: np.ndarray, q: np.ndarray, up: np.ndarray | None) -> float:
+    """The kernel's margin of a laser between two positions, or of a station at q under p."""
+    zeniths = np.zeros((1, 0, 3)) if up is None else up.reshape(1, 1, 3)
+    states = np.stack([p, q]).reshape(1, 2, 3)
+    scene = Scene(0, SECOND, states, np.zeros_like(states), zeniths, np.zeros((1, 1, 3)))
+    kind = CROSS if up is None else GROUND
+    return float(margin_at(scene, limits_of(policy), (0, 1), kind, (0, 0.0)))
+
+
 @pytest.mark.parametrize(
     ("h_km", "length_km"),
     [(340, 3701.8), (500, 4733.4), (550, 5016.6), (630, 5443.0), (1000, 7135.6), (2000, 10674.4)],
@@ -73,7 +83,7 @@ def test_longest_laser_grazes_at_80_km(h_km: float, length_km: float) -> None:
     def margin(length: float) -> float:
         across = math.sqrt(radius**2 - length**2 / 4)
         ends = np.array([[across, length / 2, 0.0], [across, -length / 2, 0.0]])
-        return float(laser_margin(LinkPolicy(), ends[0], ends[1], np.array(False)))
+        return margin_of(LinkPolicy(), ends[0], ends[1], None)
 
     assert margin(length_km - 0.1) > 0 > margin(length_km + 0.1)
 
@@ -84,18 +94,18 @@ def test_slant_range_at_25_degrees(h_km: float, slant_km: float) -> None:
     lift = math.radians(25)
     satellite = ground + slant_km * np.array([math.sin(lift), math.cos(lift), 0.0])
     assert np.linalg.norm(satellite) == pytest.approx(EARTH_RADIUS_KM + h_km, abs=0.1)
-    assert abs(float(elevation_margin(LinkPolicy(), satellite, ground, up))) < 1e-12
+    assert abs(margin_of(LinkPolicy(), satellite, ground, up)) < 1e-12
 
 
 def test_a_beam_that_points_away_from_the_earth_is_clear() -> None:
     a, b = np.array([7000.0, 0, 0]), np.array([9000.0, 0, 0])
-    assert float(laser_margin(LinkPolicy(), a, b, np.array(False))) > 500
+    assert margin_of(LinkPolicy(), a, b, None) > 500
 
 
 def test_a_site_without_a_position_sees_nobody() -> None:
     nan, b = np.full(3, np.nan), np.array([9000.0, 0, 0])
-    assert float(laser_margin(LinkPolicy(), nan, b, np.array(False))) < 0
-    assert float(elevation_margin(LinkPolicy(), nan, b, b)) < 0
+    assert margin_of(LinkPolicy(), nan, b, None) < 0
+    assert margin_of(LinkPolicy(), nan, b, b / 9000.0) < 0
 
 
 @pytest.mark.parametrize("preset", ["iridium", "starlink-1", "telesat-2"])
@@ -173,7 +183,7 @@ def test_grazing_edges_against_direct_bisection() -> None:
         while high - low > 1_000:
             middle = (low + high) // 2
             pair = sky.states(middle)[0][[a, b]]
-            inside = laser_margin(policy, pair[0], pair[1], np.array(True)) >= 0
+            inside = margin_of(policy, pair[0], pair[1], None) >= 0
             low, high = (low, middle) if inside else (middle, high)
         assert 0 <= begin - high < MILLISECOND + 20_000
 
@@ -294,12 +304,16 @@ def test_windows_and_policies_that_make_no_sense_are_refused(iridium: Sky) -> No
 def test_the_code_of_a_policy_tells_policies_apart() -> None:
     base = LinkPolicy()
     others = [
-        replace(base, isl="nearest"), replace(base, min_elevation_deg=25.5),
+        replace(base, isl="nearest"), replace(base, isl="fitted"), replace(base, terminals=3),
+        replace(base, slew_max_deg_s=0.5), replace(base, sun_exclusion_deg=1.0),
+        replace(base, acquisition_ns=SECOND), replace(base, age_margin=True),
+        replace(base, ground="highest"), replace(base, ground="longest"), replace(base, antennas=2),
+        replace(base, min_elevation_deg=25.5),
         replace(base, grazing_altitude_km=81.0), replace(base, cross_plane_latitude_max_deg=70.0),
         replace(base, isl_range_max_km=4000.0), replace(base, isl_rate_bps=1e9),
         replace(base, ground_rate_bps=1e9), replace(base, tick_ns=MINUTE),
     ]  # fmt: skip
-    assert len({base.code, *(policy.code for policy in others)}) == 9
+    assert len({base.code, *(policy.code for policy in others)}) == len(others) + 1
     assert base.code == LinkPolicy().code
 
 
