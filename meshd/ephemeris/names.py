@@ -10,6 +10,7 @@ from itertools import islice
 from protocols.errors import NotFound
 
 LOOKED_AT_MAX = 20_000
+_ASCII_MARKS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
 def fold(name: str) -> str:
@@ -17,6 +18,8 @@ def fold(name: str) -> str:
 
     The joints stay, for `iridium-1-11` and `iridium-11-1` are two satellites.
     """
+    if name.isascii():  # nearly all names are, and catalogues have thousands
+        return "-".join(name.lower().translate(_ASCII_MARKS).split())
     plain = unicodedata.normalize("NFKD", name.strip().casefold())
     words = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
     return "-".join(words.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -159,9 +160,9 @@ def sky_from_tables(
 
 
 def _names(catalog: Catalog) -> tuple[str, ...]:
-    counts: dict[str, int] = {}
-    for e in catalog.elements:
-        counts[fold(e.name)] = counts.get(fold(e.name), 0) + 1
+    counts = Counter(fold(e.name) for e in catalog.elements)
+    if len(counts) == len(catalog.elements):
+        return tuple(e.name for e in catalog.elements)
     return tuple(
         e.name if counts[fold(e.name)] == 1 else f"{e.name}-{e.norad_id}" for e in catalog.elements
     )
