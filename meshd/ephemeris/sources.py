@@ -9,14 +9,14 @@ import numpy as np
 
 from meshd.ephemeris import hypatia, presets
 from meshd.ephemeris.elements import Catalog, Refused, make_catalog
-from meshd.ephemeris.formats import Document, Found, read_document
+from meshd.ephemeris.formats import Document, read_document
 from meshd.ephemeris.hypatia import HypatiaFolder, read_folder
 from meshd.ephemeris.names import fold
 from meshd.ephemeris.presets import shells_of
 from meshd.ephemeris.sky import Sky, sky_from_catalog, sky_from_shells, sky_from_tables
 from meshd.ephemeris.staleness import stale_told
 from meshd.ephemeris.stations import GroundStation
-from meshd.ephemeris.tables import Segment, Tables, Tabulated
+from meshd.ephemeris.tables import Segment, Tables, Tabulated, check_size
 from protocols.errors import InputError
 from protocols.types import Instant
 
@@ -65,6 +65,7 @@ def sky_from_documents(
     segments: list[Segment] = []
     refused: list[Refused] = []
     errors: list[InputError] = []
+    states = 0
     for document in documents:
         try:
             found = read_document(document)
@@ -72,7 +73,13 @@ def sky_from_documents(
             errors.append(error)
             refused.append(Refused(0, "", error.code, error.message, document.file))
             continue
-        _take(found, catalogs, segments)
+        match found:
+            case Catalog():
+                catalogs.append(found)
+            case Tabulated():
+                segments += found.segments
+                states += sum(segment.instants.size for segment in found.segments)
+                check_size(states)
         refused += [replace(item, file=document.file) for item in found.refused]
     if not catalogs and not segments:
         raise errors[0] if errors else InputError("empty-catalog", "no file to read")
@@ -102,14 +109,6 @@ def refusals_told(refused: Sequence[Refused]) -> list[str]:
     if len(refused) > REFUSED_TOLD:
         told.append(f"and {len(refused) - REFUSED_TOLD} more; --json has them all")
     return told
-
-
-def _take(found: Found, catalogs: list[Catalog], segments: list[Segment]) -> None:
-    match found:
-        case Catalog():
-            catalogs.append(found)
-        case Tabulated():
-            segments += found.segments
 
 
 def _merged(catalogs: Sequence[Catalog], refused: list[Refused]) -> Catalog | None:

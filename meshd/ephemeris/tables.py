@@ -68,18 +68,19 @@ class Tables:
     def of(cls, segments: Iterable[Segment]) -> Tables:
         """The segments by satellite, those of one name together, in order of first appearance.
 
-        Raises InputError "ephemeris-too-large".
+        Where two of a satellite hold, the one that begins later counts: whoever made it knew
+        more, of a manoeuvre for one. Raises InputError "ephemeris-too-large".
         """
         by_name: dict[str, list[Segment]] = {}
         for segment in segments:
             by_name.setdefault(fold(segment.name), []).append(segment)
-        ordered = [segment for group in by_name.values() for segment in group]
+        ordered = [
+            segment
+            for group in by_name.values()
+            for segment in sorted(group, key=lambda segment: segment.begin)
+        ]
         sizes = [segment.instants.size for segment in ordered]
-        if sum(sizes) > STATES_MAX:
-            raise InputError(
-                "ephemeris-too-large",
-                f"{sum(sizes)} states are too many to hold, at most {STATES_MAX}: give fewer files",
-            )
+        check_size(sum(sizes))
         digest = hashlib.sha256("".join(s.digest for s in ordered).encode()).hexdigest()
         names = tuple(group[0].name for group in by_name.values())
         return cls(names, digest, _nodes(ordered, sizes, [len(g) for g in by_name.values()]))
@@ -142,6 +143,15 @@ def _window(segment: Segment) -> int:
     if segment.method == "hermite":
         needed = math.ceil(needed / 2)
     return max(1, min(needed, segment.instants.size, WINDOW_MAX))
+
+
+def check_size(states: int) -> None:
+    """Raises InputError "ephemeris-too-large" for more states than a sky may hold."""
+    if states > STATES_MAX:
+        raise InputError(
+            "ephemeris-too-large",
+            f"{states} states or more are too many to hold, at most {STATES_MAX}: give fewer files",
+        )
 
 
 def check_table(instants: IntArray, states: FloatArray) -> None:

@@ -55,8 +55,8 @@ def table_states(nodes: Nodes, instants: Any, positions: Any, velocities: Any) -
 
 @kernel
 def segment_at(nodes: Nodes, satellite: int, at: int) -> int:
-    """The first segment of a satellite that holds at an instant; -1 when none does."""
-    for s in range(nodes.of[satellite], nodes.of[satellite + 1]):
+    """The last segment of a satellite that holds at an instant; -1 when none does."""
+    for s in range(nodes.of[satellite + 1] - 1, nodes.of[satellite] - 1, -1):
         if nodes.begin[s] <= at <= nodes.finish[s]:
             return s
     return -1

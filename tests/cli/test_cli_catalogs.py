@@ -122,3 +122,19 @@ def test_json_of_a_constellation_says_nothing_was_refused() -> None:
     ran = meshd("route", "London", "Sydney", "--constellation", "starlink-1", "--at", AT, "--json")
     answer = json.loads(ran.out)
     assert (answer["refused"], answer["warnings"]) == ([], [])
+
+
+def test_a_daemon_in_the_background_warns_where_it_was_started(
+    catalog: Path, tmp_path: Path
+) -> None:
+    catalog.write_text(catalog.read_text() + "LAST\n1 00999U\n")
+    home = tmp_path / "home"
+    up = ("up", "--detach", "--satellite", "SAT 5", "--epoch", AT, "--catalog", str(catalog))
+    ran = meshd(*up, home=home)
+    try:
+        assert ran.code == 0, ran.err
+        assert "meshd: warning: 1 refused, the rest is used" in ran.err
+        assert f"{catalog} line 722: LAST: line 1 has no line 2 after it" in ran.err
+        assert "epoch" not in ran.err
+    finally:
+        meshd("down", home=home)

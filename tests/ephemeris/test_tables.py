@@ -150,16 +150,16 @@ def test_outside_its_span_a_table_has_no_state() -> None:
 
 
 def test_polynomials_do_not_reach_over_a_manoeuvre() -> None:
-    """Two segments of one satellite that do not agree: each holds in its own time alone."""
+    """Two segments of one satellite that do not agree: where both hold, the later counts."""
     early, late = grid(11), grid(11, start=T0 + 10 * MINUTE)
     text = HEADER + segment("LOW", early, truth(LOW, early), more=LAGRANGE_9)
     text += segment("LOW", late, truth(HIGH, late), more=LAGRANGE_9)
-    tables = Tables.of(parse_oem(text).segments)
+    tables = Tables.of(parse_oem(text).segments[::-1])
     assert tables.count == 1
     at = T0 + np.array([19, 20, 21], dtype=np.int64) * (MINUTE // 2)
     positions, _ = tables.states(at)
     assert positions[0, 0] == pytest.approx(truth(LOW, at)[0, :3], abs=1e-4)
-    assert positions[1, 0] == pytest.approx(truth(LOW, at)[1, :3], abs=1e-4)
+    assert positions[1, 0] == pytest.approx(truth(HIGH, at)[1, :3], abs=1e-4)
     assert positions[2, 0] == pytest.approx(truth(HIGH, at)[2, :3], abs=1e-4)
 
 
@@ -439,6 +439,13 @@ def test_empty_tables_are_an_error() -> None:
     with pytest.raises(InputError) as caught:
         parse_operator("created:\nephemeris_start:\n", NAME)
     assert caught.value.code == "empty-ephemeris"
+
+
+def test_more_states_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshd.ephemeris.tables.STATES_MAX", 10)
+    with pytest.raises(InputError) as caught:
+        sky_from_documents([Document("", OEM)])
+    assert caught.value.code == "ephemeris-too-large"
 
 
 def test_nodes_are_met_exactly() -> None:
