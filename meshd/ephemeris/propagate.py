@@ -56,6 +56,10 @@ class Propagator(Protocol):
         """Positions and velocities, each (instants, satellites, 3); NaN where one failed."""
         ...
 
+    def orbits(self, instants: IntArray) -> States:
+        """As `states`, but where a table ends its orbit goes on: to choose by, not to aim at."""
+        ...
+
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
         """The satellites that have no state at one of these instants, with the first reason."""
         ...
@@ -92,6 +96,9 @@ class Sgp4:
             np.ascontiguousarray(velocities.swapaxes(0, 1)),
         )
 
+    def orbits(self, instants: IntArray) -> States:
+        return self.states(instants)
+
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
         errors, _, _ = self._run(instants)
         found = []
@@ -127,9 +134,10 @@ class Joined:
         return np.concatenate(some) if len(some) == len(known) else None
 
     def states(self, instants: IntArray) -> States:
-        each = [part.states(instants) for part in self.parts]
-        positions, velocities = zip(*each, strict=True)
-        return np.concatenate(positions, axis=1), np.concatenate(velocities, axis=1)
+        return _side_by_side([part.states(instants) for part in self.parts])
+
+    def orbits(self, instants: IntArray) -> States:
+        return _side_by_side([part.orbits(instants) for part in self.parts])
 
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
         found: list[Failure] = []
@@ -138,6 +146,11 @@ class Joined:
             found += [replace(f, site=f.site + before) for f in part.failures(instants)]
             before += part.count
         return tuple(found)
+
+
+def _side_by_side(each: Sequence[States]) -> States:
+    positions, velocities = zip(*each, strict=True)
+    return np.concatenate(positions, axis=1), np.concatenate(velocities, axis=1)
 
 
 def satrec(e: Elements) -> Any:

@@ -79,6 +79,9 @@ class CircularJ2:
         circular_states(self.planes, since, positions, velocities)
         return positions, velocities
 
+    def orbits(self, instants: IntArray) -> States:
+        return self.states(instants)
+
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
         return ()
 
@@ -87,7 +90,7 @@ class CircularJ2:
 class EllipticJ2:
     """Ellipses whose nodes, perigees and mean anomalies drift with J2."""
 
-    orbits: Ellipses = field(repr=False, compare=False)
+    ellipses: Ellipses = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, shells: Sequence[Shell]) -> EllipticJ2:
@@ -96,10 +99,10 @@ class EllipticJ2:
 
     @property
     def count(self) -> int:
-        return int(self.orbits.axis_km.size)
+        return int(self.ellipses.axis_km.size)
 
     def mean_motions_rad_s(self) -> FloatArray:
-        return np.asarray(self.orbits.anomaly_rate)
+        return np.asarray(self.ellipses.anomaly_rate)
 
     def epochs(self) -> IntArray | None:
         return None
@@ -108,8 +111,11 @@ class EllipticJ2:
         since = _since(instants)
         positions = np.empty((since.size, self.count, 3))
         velocities = np.empty_like(positions)
-        elliptic_states(self.orbits, since, positions, velocities)
+        elliptic_states(self.ellipses, since, positions, velocities)
         return positions, velocities
+
+    def orbits(self, instants: IntArray) -> States:
+        return self.states(instants)
 
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
         return ()

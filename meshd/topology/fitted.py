@@ -60,7 +60,7 @@ def choose(sky: Sky, policy: LinkPolicy, block: int) -> Block:
     its own side; then free ones take any.
     """
     middle = np.array([block * BLOCK_NS + BLOCK_NS // 2], dtype=np.int64)
-    positions, velocities = sky.satellites.states(middle)
+    positions, velocities = sky.satellites.orbits(middle)
     orbits, usable = _orbits(positions[0], velocities[0], sky.satellites.mean_motions_rad_s())
     found = weigh(orbits, _wanted(policy), *_near(orbits, usable))
     order = np.argsort(found.key, kind="stable")
