@@ -127,6 +127,30 @@ def _rings(name: str, every_10_km: tuple[int, int], slots: int) -> tuple[Shell, 
     )  # fmt: skip
 
 
+@cache
+def _cluster() -> tuple[Shell, ...]:
+    """81 satellites that circle each other within 1 km: one, and rings of 8, 16, 24 and 32.
+
+    On an orbit of eccentricity e a satellite circles the mean one on an ellipse of a e by 2 a e;
+    all have one plane and one semi-major axis, so J2 turns the whole without tearing it.
+    """
+    tilt_deg, node_deg = round(sun_synchronous_deg(650.0), 3), round(_DUSK_DEG, 3)
+    shells = [Shell("suncatcher", 1, 1, 650.0, tilt_deg, "delta", 0, raan_offset_deg=node_deg)]
+    for ring in range(1, 5):
+        for place in range(8 * ring):
+            perigee_deg = place * 360.0 / (8 * ring)
+            apogee_km, perigee_km = 650.0 + 0.125 * ring, 650.0 - 0.125 * ring
+            shells.append(
+                replace(
+                    shells[0],
+                    name=f"suncatcher-{ring}-{place + 1}",
+                    anomaly_offset_deg=-perigee_deg,
+                    ellipse=(apogee_km, perigee_km, perigee_deg),
+                )
+            )
+    return tuple(shells)
+
+
 def best_phasing(shell: Shell) -> int:
     """The lowest F with the greatest closest approach, to 0.1 km so that all processors agree."""
     every = (replace(shell, phasing=f) for f in range(shell.planes))
@@ -152,6 +176,8 @@ _GROUPS: tuple[tuple[str, str, Callable[[], tuple[Shell, ...]]], ...] = (
      "dawn-dusk is assumed", partial(_rings, "sunrise", (500, 1_780), 400)),
     ("starcloud", "after SAT-LOA-20260202-00073: 88,000, dawn-dusk, 600-850 km; 25 planes are "
      "assumed", partial(_rings, "starcloud", (605, 845), 3_520)),
+    ("suncatcher", "after arXiv 2511.19468: 81 within 1 km, 650 km, dawn-dusk; its rings are "
+     "assumed, and no laser policy joins them yet", _cluster),
 )  # fmt: skip
 
 CONSTELLATIONS: dict[str, Constellation] = {

@@ -38,7 +38,7 @@ from protocols.types import SECOND
 TOTALS = {
     "starlink-gen1": 4_408, "starlink-gen2": 10_080, "kuiper": 3_236, "telesat": 1_671,
     "oneweb-2": 6_372, "odc-10k": 10_080, "odc-100k": 99_990, "odc-1m": 999_900,
-    "sunrise": 51_600, "starcloud": 88_000,
+    "sunrise": 51_600, "starcloud": 88_000, "suncatcher": 81,
 }  # fmt: skip
 PERIODS_S = {500: 5677.0, 550: 5739.0, 650: 5863.7, 1000: 6307.1, 1400: 6826.9, 2000: 7631.9}
 TILTS_DEG = {340: 96.814, 500: 97.402, 650: 97.986, 1000: 99.479, 1400: 101.427, 2000: 104.890}
@@ -102,6 +102,18 @@ def test_dawn_dusk_planes_stand_across_the_sun_all_year() -> None:
             local_time_h = 12 + ((node - over + 180) % 360 - 180) / 15
             # The true Sun leads or follows the mean one by up to 16.5 minutes.
             assert np.abs(local_time_h - 18.0).max() < 0.30
+
+
+def test_a_cluster_stays_within_a_kilometre_and_nobody_within_ninety_metres() -> None:
+    sky = sky_from_preset("suncatcher")
+    for day in (0, 30, 300):
+        at = WALKER_EPOCH + day * DAY + np.arange(0, 6_000, 60, dtype=np.int64) * SECOND
+        p, _ = sky.states_at(at)
+        centre = np.linalg.norm(p[:, 1:] - p[:, :1], axis=2)
+        assert 0.9 < centre.max() < 1.01
+        for row in p[::10]:
+            away = np.linalg.norm(row[:, None] - row[None], axis=2)
+            assert away[~np.eye(81, dtype=bool)].min() > 0.09
 
 
 # --- phasing -------------------------------------------------------------------------------------
