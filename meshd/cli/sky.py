@@ -21,7 +21,7 @@ Constellation = Annotated[
 Catalog = Annotated[
     list[str] | None,
     typer.Option(
-        "--catalog", help="Offline: a file of elements or ephemerides, or a folder; repeatable."
+        "--catalog", help="Offline: TLE, OMM, OEM, operators' ephemerides, a folder; repeatable."
     ),
 ]
 

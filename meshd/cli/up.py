@@ -42,7 +42,9 @@ CityFlag = Annotated[Text, _flag("--city", help="The station it is, one of them.
 ConstellationFlag = Annotated[Text, _flag("--constellation", help="The sky: a preset or a code.")]
 CatalogFlag = Annotated[
     list[str] | None,
-    _flag("--catalog", help="The sky: a file of elements or ephemerides, or a folder; repeatable."),
+    _flag(
+        "--catalog", help="The sky: TLE, OMM, OEM, operators' ephemerides, a folder; repeatable."
+    ),
 ]
 StationsFlag = Annotated[
     Text, _flag("--stations", help="Cities in the sky, A,B,C: the same on all nodes.")

@@ -9,9 +9,10 @@ import pytest
 
 from meshd.config import load_config
 from meshd.daemon.plans import world_of
-from meshd.ephemeris import parse_time
+from meshd.ephemeris import Elements, parse_time
 from meshd.ephemeris.tle import checksum
 from tests.cli.conftest import meshd
+from tests.ephemeris.tabled import T0, grid, operator_text, truth
 
 AT = "2026-01-01T00:10:00Z"
 
@@ -95,6 +96,25 @@ def test_several_files_and_folders_are_one_sky(catalog: Path, tmp_path: Path) ->
     world = world_of(config)
     assert world is not None and world.sky.n_satellites == 240
     assert world.warnings(parse_time(AT)) == []
+
+
+def test_a_folder_of_operators_ephemerides_is_a_sky_for_as_long_as_they_last(
+    tmp_path: Path,
+) -> None:
+    nodes = grid(181)
+    for number in range(1, 4):
+        e = Elements(f"S{number}", number, T0, 53.0, 0.0, 1e-4, 0.0, 12.0 * number, 15.05)
+        name = f"MEME_{number}_STARLINK-{number}_1790000_Operational_1_UNCLASSIFIED.txt"
+        (tmp_path / name).write_text(operator_text(nodes, truth(e, nodes)))
+    (tmp_path / "MANIFEST.txt").write_text("MEME_1\n")
+    asked = ("links", "starlink-2", "--catalog", str(tmp_path), "--for", "10m", "--json")
+    seen = meshd(*asked, "--from", "2025-06-28T01:00:00Z")
+    assert (seen.code, seen.err) == (0, ""), seen.err
+    assert sorted(row["peer"] for row in seen.json["links"]) == ["STARLINK-1", "STARLINK-3"]
+    over = meshd(*asked, "--from", "2025-06-28T04:00:00Z")
+    assert over.json["links"] == []
+    assert "3 of 3 satellites have no position then, such as STARLINK-1" in over.err
+    assert "its ephemeris is from 2025-06-28T00:00:00.000Z to 2025-06-28T03:00:00.000Z" in over.err
 
 
 def test_a_folder_of_hypatias_is_a_sky_with_its_stations(tmp_path: Path) -> None:

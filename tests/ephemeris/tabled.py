@@ -58,6 +58,9 @@ def astropy_to(frame: str, instants: IntArray, states: FloatArray) -> FloatArray
     coordinates = pytest.importorskip("astropy.coordinates")
     from astropy import units as u
     from astropy.time import Time
+    from astropy.utils import iers
+
+    iers.conf.auto_download = False  # what comes with it must do
 
     times = Time([ccsds(at) for at in instants.tolist()], scale="utc")
     moving = coordinates.CartesianDifferential(states[:, 3:].T * u.km / u.s)
