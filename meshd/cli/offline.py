@@ -15,15 +15,15 @@ from meshd.ephemeris import (
     find_city,
     format_time,
     parse_time,
-    sky_from_preset,
 )
 from meshd.ephemeris.names import not_found
-from meshd.ephemeris.sources import Loaded, refusals_told
+from meshd.ephemeris.sources import Loaded, sky_from_constellation
+from meshd.ephemeris.staleness import ages
 from meshd.router.answers import route_json, why_no_route
 from meshd.router.offline import ROUTE_WINDOW_NS, LinkAnswer, links_span, plan_links, route_answer
 from meshd.topology import build_plan, policy_for
 from protocols.errors import InputError, MeshError, NotFound
-from protocols.types import MILLISECOND, light_time
+from protocols.types import MILLISECOND, SECOND, Instant, light_time
 
 Warn: TypeAlias = Callable[[str], None]
 
@@ -39,7 +39,7 @@ def offline_route(
     now = MissionClock().now()
     when = parse_time(at, now) if at else now
     loaded, (source, target) = _sky_with(ends, constellation, catalog)
-    sky, told = loaded.sky, _told(loaded, warn)
+    sky, told = loaded.sky, _told(loaded, when, warn)
     plan = build_plan(sky, policy_for(sky), when, when + ROUTE_WINDOW_NS)
     a, b = plan.index_of(source), plan.index_of(target)
     answer = route_answer(plan, a, b, when)
@@ -62,7 +62,7 @@ def offline_links(
     length = links_span(span[1])
     cities = [part.strip() for part in stations.split(",") if part.strip()]
     loaded, (name, *_) = _sky_with((node, *cities), constellation, catalog)
-    told = _told(loaded, warn)
+    told = _told(loaded, start, warn)
     rows = plan_links(loaded.sky, policy_for(loaded.sky), name, start, length)
     return {
         "node": name,
@@ -79,7 +79,7 @@ def _sky_with(
     """A sky in which all these places are, and their names in it: satellites first, then cities."""
     if constellation and catalog:
         raise InputError("usage", "give either --constellation or --catalog, not both")
-    loaded = Loaded(sky_from_preset(constellation)) if constellation else load_sky(catalog or ())
+    loaded = sky_from_constellation(constellation) if constellation else load_sky(catalog or ())
     sky = loaded.sky
     names, stations = [], dict[str, GroundStation]()
     for place in places:
@@ -93,12 +93,22 @@ def _sky_with(
     return replace(loaded, sky=sky.with_stations(known)), names
 
 
-def _told(loaded: Loaded, warn: Warn) -> dict[str, Any]:
-    """What was not taken into a sky, in full and in short; people hear it before any answer."""
-    warnings = refusals_told(loaded.refused)
+def _told(loaded: Loaded, at: Instant, warn: Warn) -> dict[str, Any]:
+    """What is to be known of a sky; people hear it before any answer."""
+    warnings = loaded.warnings(at)
     for line in warnings:
         warn(line)
-    return {"warnings": warnings, "refused": [asdict(item) for item in loaded.refused]}
+    old = ages(loaded.sky.elements, at)
+    return {
+        "warnings": warnings,
+        "refused": [asdict(item) for item in loaded.refused],
+        "elements": None if old is None else {
+            "count": old.count,
+            "median_age_s": old.median_ns / SECOND,
+            "oldest_age_s": old.oldest_ns / SECOND,
+            "oldest": old.oldest,
+        },
+    }  # fmt: skip
 
 
 def _city(place: str, sky: Sky) -> GroundStation:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,13 +11,17 @@ from meshd.cli.client import Client
 from meshd.cli.talk import Home, Json, emit, facts, ms, say, table
 from protocols.errors import InputError
 
+if TYPE_CHECKING:
+    from meshd.ephemeris.presets import Constellation as Named
+    from meshd.ephemeris.walker import Shell
+
 Constellation = Annotated[
     str | None, typer.Option("--constellation", help="Offline: a preset or a code.")
 ]
 Catalog = Annotated[
     list[str] | None,
     typer.Option(
-        "--catalog", help="Offline: a file of elements or ephemerides, or a folder; repeatable."
+        "--catalog", help="Offline: TLE, OMM, OEM, operators' ephemerides, a folder; repeatable."
     ),
 ]
 
@@ -119,33 +124,64 @@ def _now(row: dict[str, Any]) -> str:
 
 
 def constellations(json: Json = False) -> None:
-    """The constellations that have a name.
+    """The constellations that have a name, and where their numbers come from.
 
     Example: meshd constellations
     """
-    from meshd.ephemeris.walker import PRESETS, code_of
+    from meshd.ephemeris.presets import CONSTELLATIONS
 
     if json:
-        emit(
-            [
-                {
-                    "name": shell.name,
-                    "satellites": shell.total,
-                    "planes": shell.planes,
-                    "altitude_km": shell.altitude_km,
-                    "inclination_deg": shell.inclination_deg,
-                    "code": code_of(shell),
-                    "source": shell.source,
-                }
-                for shell in PRESETS.values()
-            ]
-        )
+        emit([_constellation(item) for item in CONSTELLATIONS.values()])
         return
     table(
-        ("NAME", "SATELLITES", "ALTITUDE", "INCLINATION", "CODE"),
+        ("NAME", "PLANES x SATELLITES", "TOTAL", "ALTITUDE", "INCLINATION", "SOURCE"),
         [
-            (s.name, s.total, f"{s.altitude_km:g} km", f"{s.inclination_deg:g} deg", code_of(s))
-            for s in PRESETS.values()
+            (
+                item.name,
+                _planes(item.shells),
+                sum(shell.total for shell in item.shells),
+                f"{_range([shell.altitude_km for shell in item.shells])} km",
+                f"{_range([shell.inclination_deg for shell in item.shells])} deg",
+                item.source,
+            )
+            for item in CONSTELLATIONS.values()
         ],
         "none",
     )
+
+
+def _planes(shells: tuple[Shell, ...]) -> str:
+    """`72 x 22`; of several shells each once, with how often."""
+    alike = Counter(f"{shell.planes} x {shell.slots}" for shell in shells)
+    return ", ".join(f"{count} of {told}" if count > 1 else told for told, count in alike.items())
+
+
+def _range(values: list[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+
+
+def _constellation(item: Named) -> dict[str, Any]:
+    from meshd.ephemeris.shellcode import code_of
+
+    return {
+        "name": item.name,
+        "satellites": sum(shell.total for shell in item.shells),
+        "source": item.source,
+        "code": "+".join(map(code_of, item.shells)),
+        "shells": [
+            {
+                "name": shell.name,
+                "satellites": shell.total,
+                "planes": shell.planes,
+                "slots": shell.slots,
+                "altitude_km": shell.altitude_km,
+                "inclination_deg": shell.inclination_deg,
+                "pattern": shell.pattern,
+                "phasing": shell.phasing,
+                "min_elevation_deg": shell.min_elevation_deg,
+                "source": shell.source,
+            }
+            for shell in item.shells
+        ],
+    }

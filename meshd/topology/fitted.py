@@ -72,7 +72,7 @@ def choose(sky: Sky, policy: LinkPolicy, block: int) -> Block:
     middle = block * BLOCK_NS + BLOCK_NS // 2
     references = [(block + p) // PHASES * PHASES - p + PHASES // 2 for p in range(PHASES)]
     instants = np.array([middle, *(ref * BLOCK_NS for ref in references)], dtype=np.int64)
-    every = _orbits(*sky.satellites.states(instants), sky.satellites.mean_motions_rad_s())
+    every = _orbits(*sky.satellites.orbits(instants), sky.satellites.mean_motions_rad_s())
     orbits, ranked = _only(every, 0), _only(every, slice(1, None))
     usable = np.flatnonzero(np.isfinite(every.along).all(axis=(0, 2)))
     found = weigh(orbits, ranked, _wanted(policy), *_near(orbits, usable))
