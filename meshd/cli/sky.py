@@ -123,29 +123,62 @@ def constellations(json: Json = False) -> None:
 
     Example: meshd constellations
     """
-    from meshd.ephemeris.walker import PRESETS, code_of
-
+    rows = [*_walker_rows(), *_hypatia_rows()]
     if json:
-        emit(
-            [
-                {
-                    "name": shell.name,
-                    "satellites": shell.total,
-                    "planes": shell.planes,
-                    "altitude_km": shell.altitude_km,
-                    "inclination_deg": shell.inclination_deg,
-                    "code": code_of(shell),
-                    "source": shell.source,
-                }
-                for shell in PRESETS.values()
-            ]
-        )
+        emit(rows)
         return
+    head = ("NAME", "PLANES", "SATELLITES", "ALTITUDE", "INCLINATION", "CODE")
     table(
-        ("NAME", "SATELLITES", "ALTITUDE", "INCLINATION", "CODE"),
+        head,
         [
-            (s.name, s.total, f"{s.altitude_km:g} km", f"{s.inclination_deg:g} deg", code_of(s))
-            for s in PRESETS.values()
+            (
+                row["name"],
+                f"{row['planes']} x {row['satellites'] // row['planes']}",
+                row["satellites"],
+                f"{row['altitude_km']:g} km",
+                f"{row['inclination_deg']:g} deg",
+                row["code"],
+            )
+            for row in rows
         ],
         "none",
     )
+
+
+def _walker_rows() -> list[dict[str, Any]]:
+    from meshd.ephemeris.walker import PRESETS, code_of
+
+    return [
+        {
+            "name": shell.name,
+            "satellites": shell.total,
+            "planes": shell.planes,
+            "altitude_km": shell.altitude_km,
+            "inclination_deg": shell.inclination_deg,
+            "code": code_of(shell),
+            "source": shell.source,
+        }
+        for shell in PRESETS.values()
+    ]
+
+
+def _hypatia_rows() -> list[dict[str, Any]]:
+    """Not Walker shells: they have no code."""
+    from meshd.ephemeris.hypatia_presets import HYPATIA_PRESETS
+
+    sources = {
+        "hypatia": "Hypatia's shell, cities and ground links, which see through the Earth",
+        "honest": "the same above the true horizon",
+    }
+    return [
+        {
+            "name": name,
+            "satellites": shell.total,
+            "planes": shell.planes,
+            "altitude_km": shell.altitude_km,
+            "inclination_deg": shell.inclination_deg,
+            "code": None,
+            "source": sources[name.partition(":")[0]],
+        }
+        for name, shell in HYPATIA_PRESETS.items()
+    ]

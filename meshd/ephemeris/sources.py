@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from meshd.ephemeris.elements import Catalog, Refused, make_catalog
 from meshd.ephemeris.formats import Document, Found, read_document
-from meshd.ephemeris.hypatia import HypatiaFolder, read_folder
+from meshd.ephemeris.hypatia import read_folder
 from meshd.ephemeris.names import fold
-from meshd.ephemeris.sky import Sky, sky_from_catalog, sky_from_tables
+from meshd.ephemeris.sky import Sky, sky_from_catalog, sky_from_folder, sky_from_tables
 from meshd.ephemeris.stations import GroundStation
 from meshd.ephemeris.tables import Segment, Tables, Tabulated
 from protocols.errors import InputError
@@ -20,11 +20,10 @@ REFUSED_TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A sky, what was not taken into it, and the folder of Hypatia's it came from, if any."""
+    """A sky, and what was not taken into it."""
 
     sky: Sky
     refused: tuple[Refused, ...] = ()
-    hypatia: HypatiaFolder | None = None
 
 
 def sky_from_documents(
@@ -62,9 +61,7 @@ def sky_from_documents(
 
 def sky_from_hypatia(texts: Mapping[str, str], stations: Sequence[GroundStation] = ()) -> Loaded:
     """The sky of a folder of Hypatia's, by file name; its own stations come first."""
-    folder = read_folder(texts)
-    sky = sky_from_catalog(folder.catalog, (*folder.stations, *stations))
-    return Loaded(sky, (), folder)
+    return Loaded(sky_from_folder(read_folder(texts), stations))
 
 
 def refusals_told(refused: Sequence[Refused]) -> list[str]:
