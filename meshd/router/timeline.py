@@ -10,7 +10,7 @@ these is chosen, so only those that matter cost anything.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -78,7 +78,7 @@ class Timeline:
         """What somebody sees who looks every `step` from the start on, and not in between."""
         looks = range(self.start, self.end, step)
         seen = [Stretch(at, min(at + step, self.end), self.at(at).path) for at in looks]
-        return Timeline(self.plan, self.source, self.target, self.objective, _joined(seen))
+        return Timeline(self.plan, self.source, self.target, self.objective, joined(seen))
 
 
 def timeline_of(
@@ -106,18 +106,18 @@ def timeline_of(
     else:
         search = _Search(plan, plan.trajectory, ends, objective, usable_links(plan, *ends))
         found = search.stretches(span, told)
-    return Timeline(plan, *ends, objective, _joined(found))
+    return Timeline(plan, *ends, objective, joined(found))
 
 
-def _joined(found: Iterator[Stretch] | list[Stretch]) -> tuple[Stretch, ...]:
+def joined(found: Iterable[Stretch]) -> tuple[Stretch, ...]:
     """Stretches of one path that follow each other, as one."""
-    joined: list[Stretch] = []
+    whole: list[Stretch] = []
     for stretch in found:
-        if joined and joined[-1].path == stretch.path:
-            joined[-1] = Stretch(joined[-1].begin, stretch.finish, stretch.path)
+        if whole and whole[-1].path == stretch.path:
+            whole[-1] = Stretch(whole[-1].begin, stretch.finish, stretch.path)
         elif stretch.begin < stretch.finish:
-            joined.append(stretch)
-    return tuple(joined)
+            whole.append(stretch)
+    return tuple(whole)
 
 
 def _between_events(
