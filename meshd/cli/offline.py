@@ -9,20 +9,17 @@ from typing import Any, TypeAlias
 from meshd.adapters.clock import MissionClock
 from meshd.adapters.skyfiles import load_sky
 from meshd.ephemeris import (
-    CITIES,
     GroundStation,
-    Sky,
-    find_city,
     format_time,
     parse_time,
 )
-from meshd.ephemeris.names import not_found
+from meshd.ephemeris.places import first_instant, place_in
 from meshd.ephemeris.sources import Loaded, sky_from_constellation
 from meshd.ephemeris.staleness import ages
 from meshd.router.answers import route_json, why_no_route
 from meshd.router.offline import ROUTE_WINDOW_NS, LinkAnswer, links_span, plan_links, route_answer
 from meshd.topology import build_plan, policy_for
-from protocols.errors import InputError, MeshError, NotFound
+from protocols.errors import InputError, MeshError
 from protocols.types import MILLISECOND, SECOND, Instant, light_time
 
 Warn: TypeAlias = Callable[[str], None]
@@ -36,10 +33,11 @@ def offline_route(
     warn: Warn,
 ) -> dict[str, Any]:
     """The route between two satellites or cities. Raises MeshError "no-route" with the reason."""
-    now = MissionClock().now()
-    when = parse_time(at, now) if at else now
     loaded, (source, target) = _sky_with(ends, constellation, catalog)
-    sky, told = loaded.sky, _told(loaded, when, warn)
+    sky = loaded.sky
+    now = first_instant(sky, MissionClock().now())
+    when = parse_time(at, now) if at else now
+    told = _told(loaded, when, warn)
     plan = build_plan(sky, policy_for(sky), when, when + ROUTE_WINDOW_NS)
     a, b = plan.index_of(source), plan.index_of(target)
     answer = route_answer(plan, a, b, when)
@@ -57,11 +55,11 @@ def offline_links(
     warn: Warn,
 ) -> dict[str, Any]:
     """The contacts of a satellite or city over a span (from, for)."""
-    now = MissionClock().now()
-    start = parse_time(span[0], now) if span[0] else now
     length = links_span(span[1])
     cities = [part.strip() for part in stations.split(",") if part.strip()]
     loaded, (name, *_) = _sky_with((node, *cities), constellation, catalog)
+    now = first_instant(loaded.sky, MissionClock().now())
+    start = parse_time(span[0], now) if span[0] else now
     told = _told(loaded, start, warn)
     rows = plan_links(loaded.sky, policy_for(loaded.sky), name, start, length)
     return {
@@ -83,12 +81,12 @@ def _sky_with(
     sky = loaded.sky
     names, stations = [], dict[str, GroundStation]()
     for place in places:
-        try:
-            names.append(sky.names[sky.index_of(place)])
-        except NotFound:
-            station = _city(place, sky)
-            stations[station.name] = station
-            names.append(station.name)
+        found = place_in(sky, place)
+        if isinstance(found, int):
+            names.append(sky.names[found])
+        else:
+            stations[found.name] = found
+            names.append(found.name)
     known = (*sky.stations, *stations.values())
     return replace(loaded, sky=sky.with_stations(known)), names
 
@@ -109,14 +107,6 @@ def _told(loaded: Loaded, at: Instant, warn: Warn) -> dict[str, Any]:
             "oldest": old.oldest,
         },
     }  # fmt: skip
-
-
-def _city(place: str, sky: Sky) -> GroundStation:
-    try:
-        return find_city(place)
-    except NotFound:
-        known = [*(row[0] for row in CITIES), *sky.names]
-        raise not_found("unknown-site", "satellite or city", place, known) from None
 
 
 def _link(row: LinkAnswer, name: str, now: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from meshd.cli.talk import Home, Json, emit, facts, ms, say, table
 from protocols.errors import InputError
 
 if TYPE_CHECKING:
+    from meshd.ephemeris.hypatia_presets import HypatiaShell
     from meshd.ephemeris.presets import Constellation as Named
     from meshd.ephemeris.walker import Shell
 
@@ -128,10 +129,12 @@ def constellations(json: Json = False) -> None:
 
     Example: meshd constellations
     """
+    from meshd.ephemeris.hypatia_presets import HYPATIA_PRESETS
     from meshd.ephemeris.presets import CONSTELLATIONS
 
     if json:
-        emit([_constellation(item) for item in CONSTELLATIONS.values()])
+        named = [_constellation(item) for item in CONSTELLATIONS.values()]
+        emit([*named, *(_of_hypatia(name, shell) for name, shell in HYPATIA_PRESETS.items())])
         return
     table(
         ("NAME", "PLANES x SATELLITES", "TOTAL", "ALTITUDE", "INCLINATION", "SOURCE"),
@@ -145,9 +148,47 @@ def constellations(json: Json = False) -> None:
                 item.source,
             )
             for item in CONSTELLATIONS.values()
+        ]
+        + [
+            (
+                name,
+                f"{shell.planes} x {shell.slots}",
+                shell.total,
+                f"{shell.altitude_km:g} km",
+                f"{shell.inclination_deg:g} deg",
+                _HYPATIA_SOURCES[name.partition(":")[0]],
+            )
+            for name, shell in HYPATIA_PRESETS.items()
         ],
         "none",
     )
+
+
+_HYPATIA_SOURCES = {
+    "hypatia": "Hypatia's shell, cities and ground links, which see through the Earth",
+    "honest": "the same above the true horizon",
+}
+
+
+def _of_hypatia(name: str, shell: HypatiaShell) -> dict[str, Any]:
+    """Not a Walker shell: it has no code."""
+    told = {
+        "name": name,
+        "satellites": shell.total,
+        "planes": shell.planes,
+        "slots": shell.slots,
+        "altitude_km": shell.altitude_km,
+        "inclination_deg": shell.inclination_deg,
+        "min_elevation_deg": shell.min_elevation_deg,
+    }
+    source = _HYPATIA_SOURCES[name.partition(":")[0]]
+    return {
+        "name": name,
+        "satellites": shell.total,
+        "source": source,
+        "code": None,
+        "shells": [told],
+    }
 
 
 def _planes(shells: tuple[Shell, ...]) -> str:

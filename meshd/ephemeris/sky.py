@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from meshd.ephemeris.elements import Catalog, Elements
+from meshd.ephemeris.hypatia import HypatiaFolder, Wiring
+from meshd.ephemeris.hypatia_presets import HYPATIA_RULES, preset_folder
 from meshd.ephemeris.names import fold, not_found
 from meshd.ephemeris.presets import shells_of
 from meshd.ephemeris.propagate import (
@@ -45,8 +47,9 @@ class Sky:
     """All sites: satellites first, in catalogue order, then stations in the order given.
 
     `shells` is the Walker structure of the satellites, shell after shell and plane after plane,
-    or empty for a real catalogue. `digest` is sha256 (hex) over the elements and the stations:
-    two nodes with the same digest number the same sites and place them alike.
+    or empty for a real catalogue; `wiring` is what a folder or preset of Hypatia's prescribes.
+    `digest` is sha256 (hex) over elements, wiring and stations: two nodes with the same digest
+    number the same sites and place them alike.
     """
 
     names: tuple[str, ...]
@@ -55,6 +58,7 @@ class Sky:
     satellites: Propagator
     stations: tuple[GroundStation, ...]
     shells: tuple[Shell, ...]
+    wiring: Wiring | None
     _index: dict[str, int] = field(repr=False, compare=False)
     _content: str = field(repr=False, compare=False)
 
@@ -111,14 +115,18 @@ class Sky:
     def with_stations(self, stations: Sequence[GroundStation]) -> Sky:
         """The same satellites seen from other stations."""
         names = self.names[: self.n_satellites]
-        return _sky(self.satellites, names, stations, self.shells, self._content)
+        return _sky(self.satellites, names, stations, self.shells, self._content, self.wiring)
 
 
 def sky_from_preset(name_or_code: str, stations: Sequence[GroundStation] = ()) -> Sky:
     """The sky of a preset (`iridium`) or of a constellation code, seen from some stations.
 
-    Raises what `shells_of` raises, and InputError "bad-station" or "duplicate-name".
+    Hypatia's (`hypatia:kuiper_630`) have its cities before any others. Raises what `shells_of`
+    raises, and InputError "bad-station" or "duplicate-name".
     """
+    name = name_or_code.strip().lower()
+    if name.startswith(HYPATIA_RULES):
+        return sky_from_folder(preset_folder(name), stations)
     return sky_from_shells(shells_of(name_or_code), stations)
 
 
@@ -142,6 +150,19 @@ def sky_from_catalog(catalog: Catalog, stations: Sequence[GroundStation] = ()) -
     """
     satellites = Sgp4.of(catalog.elements)
     return _sky(satellites, _names(catalog), stations, (), f"catalog {catalog.digest}\n")
+
+
+def sky_from_folder(folder: HypatiaFolder, stations: Sequence[GroundStation] = ()) -> Sky:
+    """The sky of a folder of Hypatia's, or of a preset: its own stations, then the others.
+
+    A station that has the name of one of the folder's is that one.
+    """
+    own = {fold(station.name) for station in folder.stations}
+    more = [station for station in stations if fold(station.name) not in own]
+    told = repr(folder.wiring).encode()
+    content = f"catalog {folder.catalog.digest}\nwiring {hashlib.sha256(told).hexdigest()}\n"
+    satellites, names = Sgp4.of(folder.catalog.elements), _names(folder.catalog)
+    return _sky(satellites, names, (*folder.stations, *more), (), content, folder.wiring)
 
 
 def sky_from_tables(
@@ -174,6 +195,7 @@ def _sky(
     stations: Sequence[GroundStation],
     shells: tuple[Shell, ...],
     content: str,
+    wiring: Wiring | None = None,
 ) -> Sky:
     placed = tuple(check_station(station) for station in stations)
     names = (*satellite_names, *(station.name for station in placed))
@@ -189,7 +211,7 @@ def _sky(
         for s in placed
     )
     digest = hashlib.sha256((content + ground).encode()).hexdigest()
-    return Sky(names, tuple(kinds), digest, satellites, placed, shells, index, content)
+    return Sky(names, tuple(kinds), digest, satellites, placed, shells, wiring, index, content)
 
 
 _IN_SHELL = re.compile(r"(?P<shell>.+)-(?P<plane>[1-9]\d*)-(?P<slot>[1-9]\d*)", re.ASCII)

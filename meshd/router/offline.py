@@ -116,7 +116,7 @@ def route_answer(
         path=tuple(plan.names[site] for site in route.path),
         legs=tuple(_leg(plan, a, b, at) for a, b in pairs),
         valid_until=format_time(until) if until < min(plan.end, at + horizon) else None,
-        great_circle_rtt_ms=_great_circle_rtt_ms(plan, source, target, at),
+        great_circle_rtt_ms=great_circle_rtt_ms(plan, source, target, at),
     )
 
 
@@ -157,7 +157,8 @@ def _range_km(plan: ContactPlan, a: int, b: int, at: Instant) -> float:
     return plan.light_time_ns(a, b, at) / 1e9 * SPEED_OF_LIGHT_KM_S
 
 
-def _great_circle_rtt_ms(plan: ContactPlan, source: int, target: int, at: Instant) -> float:
+def great_circle_rtt_ms(plan: ContactPlan, source: int, target: int, at: Instant) -> float:
+    """The round trip of light over the ground between two sites; NaN without positions."""
     if plan.trajectory is None:
         return math.nan
     a, b = (np.array(plan.trajectory.position_km(site, at)) for site in (source, target))

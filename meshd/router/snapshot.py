@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from meshd.router.objective import DELAY, Objective
 from meshd.topology.plan import ContactPlan
 from protocols.types import MILLISECOND, SECOND, SPEED_OF_LIGHT_KM_S, Duration, Instant
 
@@ -34,13 +36,17 @@ class Route:
         return 2 * self.one_way_ns
 
 
-def snapshot_route(plan: ContactPlan, source: int, target: int, at: Instant) -> Route | None:
+def snapshot_route(
+    plan: ContactPlan, source: int, target: int, at: Instant, objective: Objective = DELAY
+) -> Route | None:
     """The path of least light time at an instant, relayed by satellites only, or None.
 
-    Lengths are light times at `at`, summed in nanoseconds. Ties go to fewer hops, then to lower
-    sites, from the end backwards. Exact: A* under the straight line to the target.
+    With another objective that of least cost. Costs are of the light times at `at`, summed in
+    nanoseconds. Ties go to fewer hops, then to lower sites, from the end backwards. Exact: A*
+    under the straight line to the target.
     """
     kinds, light, contacts_of = plan.kinds, plan.light_time_ns, plan.contacts_of
+    cost = objective.whole_cost
     ahead = _straight_line(plan, target, at)
     labels: dict[int, tuple[int, int, int]] = {source: (0, 0, source)}  # length, hops, before
     settled: set[int] = set()
@@ -51,7 +57,9 @@ def snapshot_route(plan: ContactPlan, source: int, target: int, at: Instant) -> 
             continue
         length, hops, _ = labels[site]
         if site == target:
-            return Route(source, target, at, length, _walk(labels, source, target))
+            path = _walk(labels, source, target)
+            one_way = sum(light(a, b, at) for a, b in pairwise(path))
+            return Route(source, target, at, one_way, path)
         settled.add(site)
         if site != source and kinds[site] == "ground":
             continue
@@ -60,7 +68,7 @@ def snapshot_route(plan: ContactPlan, source: int, target: int, at: Instant) -> 
                 break
             if finish <= at or peer in settled or (kinds[peer] == "ground" and peer != target):
                 continue
-            label = (length + light(site, peer, at), hops + 1, site)
+            label = (length + cost(light(site, peer, at)), hops + 1, site)
             known = labels.get(peer)
             if known is None or label < known:
                 labels[peer] = label

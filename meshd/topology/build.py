@@ -11,7 +11,7 @@ from meshd.ephemeris.sky import Sky
 from meshd.kernels.edges import Couples
 from meshd.kernels.visibility import Limits, Scene
 from meshd.topology.ages import AGE_MARGIN_MAX_NS, aged
-from meshd.topology.candidates import Pairs, grid_pairs
+from meshd.topology.candidates import Pairs, grid_pairs, listed_pairs
 from meshd.topology.contacts import (
     NEVER,
     Intervals,
@@ -42,13 +42,18 @@ def build_plan(
     Edges are whole milliseconds, inside the true ones by less than 1 ms. The same sky, policy and
     window give the same plan on every node; `digest` is sha256 (hex) over them. What a `known`
     plan of the same sky and policy has worked out is not worked out again. Raises InputError
-    "bad-window" or "bad-policy" (`plus-grid` over a catalogue, which has no slots).
+    "bad-window" or "bad-policy" (`plus-grid` over a catalogue, which has no slots; `listed` over
+    a sky without links of its own).
     """
     check_policy(policy)
     if not start < end:
         raise InputError("bad-window", f"a plan must end after it starts: [{start}, {end})")
     if policy.isl == "plus-grid" and not sky.shells:
         raise InputError("bad-policy", "plus-grid needs planes and slots; a catalogue has none")
+    if policy.isl == "listed" and sky.wiring is None:
+        raise InputError(
+            "bad-policy", "listed needs a sky that comes with its links; this has none"
+        )
     builder = _builder(sky, policy, start, end, known)
     parts = [builder.lasers(), *map(builder.station, range(len(sky.stations)))]
     columns = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -80,8 +85,12 @@ class _Builder:
     def lasers(self) -> Columns:
         """Every contact of two satellites."""
         policy = self.policy
+        wiring = self.sky.wiring
         if policy.isl == "plus-grid":
             pairs = grid_pairs(self.sky.shells)
+            seen = self._seen(lasers(pairs))
+        elif policy.isl == "listed" and wiring is not None:
+            pairs = listed_pairs(wiring.pairs)
             seen = self._seen(lasers(pairs))
         else:
             pairs, runs = self._runs()
@@ -132,7 +141,7 @@ def _builder(
     lead = policy.acquisition_ns + (AGE_MARGIN_MAX_NS if policy.age_margin else 0)
     before = max(lead, lead_ns(policy))
     after = max(lead_ns(policy), AGE_MARGIN_MAX_NS if policy.age_margin else 0)
-    if policy.isl != "plus-grid":
+    if policy.isl in ("fitted", "nearest"):
         before, after = max(before, lead + STAY_NS), max(after, STAY_NS)
     same = known is not None and (known.sky_digest, known.policy_code) == (sky.digest, policy.code)
     held = known.trajectory if same and known is not None else None
