@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from meshd.cli.client import Client
-from meshd.cli.talk import Home, Json, emit, facts, ms, say, table
+from meshd.cli.talk import NO_ROUTE, Home, Json, emit, facts, ms, say, table
 from protocols.errors import InputError
 
 Constellation = Annotated[
@@ -21,27 +21,84 @@ Catalog = Annotated[
 ]
 
 
+PlanFile = Annotated[
+    str | None, typer.Option("--plan", help="Offline: a contact plan of ION's; no orbits needed.")
+]
+
+
 def route(
     source: Annotated[str, typer.Argument(metavar="A", help="A node, a site or a city.")],
     target: Annotated[str, typer.Argument(metavar="B", help="A node, a site or a city.")],
     at: Annotated[str | None, typer.Option("--at", help="TIME or +20m [now].")] = None,
+    span: Annotated[
+        str | None, typer.Option("--timeline", help="Every change of the path over 200s, 1h...")
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="With --timeline: as seen every 100ms, 1s...")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="Best by delay, hops or energy; over time also stable.")
+    ] = "delay",
+    stay: Annotated[
+        float, typer.Option("--stay", help="--by stable: a kept path may be so many % longer.")
+    ] = 10.0,
+    k: Annotated[int, typer.Option("--k", help="So many ways that share nothing.")] = 1,
+    disjoint: Annotated[
+        str, typer.Option("--disjoint", help="What the ways do not share: nodes or links.")
+    ] = "nodes",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Contacts, waits, the next best, and why not.")
+    ] = False,
+    plot: Annotated[
+        str | None, typer.Option("--plot", help="Draw round trips over the timeline: out.png.")
+    ] = None,
     constellation: Constellation = None,
     catalog: Catalog = None,
+    plan: PlanFile = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """The way between two nodes, or, offline, between two places of a sky.
+    """The way between two nodes, or, offline, between two places of a sky or plan.
 
-    Example: meshd route London Sydney --constellation starlink-1 --at 2026-01-01T00:00:00Z
+    Energy counts 1 for each hop and (range / 2,000 km)^2 for sending over it. A stable path is kept
+    while it is open and at most --stay percent longer than the best.
+
+    Example: meshd route London Sydney --constellation starlink-1 --timeline 1h --plot rtt.png
+
+    Example: meshd route Manila Dalian --constellation hypatia:kuiper_630 --timeline 200s --json
     """
-    if constellation or catalog:
-        from meshd.cli.offline import offline_route  # numpy: 150 ms
+    more = span or step or plot or explain or k > 1 or by != "delay"
+    if constellation or catalog or plan:
+        from meshd.cli.setting import Source  # numpy: 150 ms
+        from meshd.cli.timeline import Wish, route_wish, show_more, show_timeline
 
-        answer = offline_route((source, target), at, constellation, catalog, _warn)
+        where = Source(constellation, catalog, plan)
+        wish = Wish(where, at, span, step, by, stay, k, disjoint, explain, plot)
+        answer = route_wish((source, target), wish, _warn)
+        if "changes" in answer:
+            emit(answer) if json else show_timeline(answer)
+            return
+    elif more:
+        raise InputError(
+            "usage",
+            "a daemon tells the best way at one instant; for more name what to predict from: "
+            "--constellation, --catalog or --plan",
+        )
     else:
         answer = Client(home).get("/v1/route", {"from": source, "to": target, "at": at})
     if json:
         emit(answer)
+    else:
+        _show_route(answer)
+        if more:
+            show_more(answer)
+    if not answer["path"]:
+        raise typer.Exit(NO_ROUTE)
+
+
+def _show_route(answer: dict[str, Any]) -> None:
+    if not answer["path"]:
+        say(answer["why"])
         return
     over = answer.get("great_circle_rtt_ms")
     rows: list[tuple[str, object]] = [
@@ -70,6 +127,7 @@ def links(
     ] = None,
     constellation: Constellation = None,
     catalog: Catalog = None,
+    plan: PlanFile = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -77,13 +135,16 @@ def links(
 
     Example: meshd links --for 2h
     """
-    if constellation or catalog:
+    if constellation or catalog or plan:
         from meshd.cli.offline import offline_links
+        from meshd.cli.setting import Source
 
         if node is None:
             raise InputError("usage", "offline, name the satellite or city: meshd links NODE ...")
         span = (start, duration)
-        answer = offline_links(node, span, stations or "", constellation, catalog, _warn)
+        answer = offline_links(
+            node, span, stations or "", Source(constellation, catalog, plan), _warn
+        )
     else:
         query = {"node": node, "from": start, "for": duration}
         answer = Client(home).get("/v1/links", query)
