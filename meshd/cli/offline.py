@@ -16,17 +16,18 @@ def offline_links(
     """The contacts of a satellite or city over a span (from, for)."""
     length = links_span(span[1])
     cities = [part.strip() for part in stations.split(",") if part.strip()]
-    setting = open_setting((node, *cities), source, warn)
+    setting = open_setting((node, *cities), source)
     name = setting.names[0]
     start = setting.at(span[0])
     end = setting.end_of(start, length)
+    told = setting.told(start, warn)
     rows = plan_links(setting.plan(start, end), name, start, end)
     return {
         "node": name,
         "from": format_time(start),
         "until": format_time(end),
         "links": [_link(row, name, format_time(setting.now)) for row in rows],
-        **setting.told,
+        **told,
     }
 
 

@@ -60,10 +60,9 @@ class Wish:
 def route_wish(ends: tuple[str, str], wish: Wish, warn: Warn) -> dict[str, Any]:
     """The answer to a wish, from a sky or plan alone. Raises MeshError "no-route"."""
     wish.check()
-    setting = open_setting(ends, wish.source, warn)
-    if wish.over_time:
-        return _over_time(setting, wish)
-    return _at_once(setting, wish)
+    setting = open_setting(ends, wish.source)
+    told = setting.told(setting.at(wish.at), warn)
+    return {**(_over_time if wish.over_time else _at_once)(setting, wish), **told}
 
 
 # --- over time ------------------------------------------------------------------------------------
@@ -87,7 +86,7 @@ def _over_time(setting: Setting, wish: Wish) -> dict[str, Any]:
         from meshd.cli.figure import draw_rtt  # matplotlib: 0.5 s
 
         answer["plot"] = str(draw_rtt(shown, best if shown is not best else None, wish.plot))
-    return {**answer, **setting.told}
+    return answer
 
 
 def _told(
@@ -146,7 +145,7 @@ def _at_once(setting: Setting, wish: Wish) -> dict[str, Any]:
     if wish.explain:
         told = explain(plan, (a, b), when, setting.sight_at(), objective)
         answer["explain"] = explanation_json(plan, told, when)
-    return {**answer, **setting.told}
+    return answer
 
 
 # --- for people -----------------------------------------------------------------------------------

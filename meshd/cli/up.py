@@ -42,7 +42,9 @@ CityFlag = Annotated[Text, _flag("--city", help="The station it is, one of them.
 ConstellationFlag = Annotated[Text, _flag("--constellation", help="The sky: a preset or a code.")]
 CatalogFlag = Annotated[
     list[str] | None,
-    _flag("--catalog", help="The sky: a file of elements or ephemerides, or a folder; repeatable."),
+    _flag(
+        "--catalog", help="The sky: TLE, OMM, OEM, operators' ephemerides, a folder; repeatable."
+    ),
 ]
 StationsFlag = Annotated[
     Text, _flag("--stations", help="Cities in the sky, A,B,C: the same on all nodes.")
@@ -197,6 +199,9 @@ def _await_start(
         except MeshError:
             facts = {}
         if facts.get("pid") == child.pid:
+            for line in _said(log, begin):
+                if line.startswith("meshd: warning: "):
+                    say(line)
             return facts
         time.sleep(POLL_S)
     child.terminate()
@@ -205,9 +210,7 @@ def _await_start(
 
 def _relay(status: int, log: Path, begin: int) -> int:
     """Say what the daemon said before it ended; its exit code."""
-    with log.open("rb") as file:
-        file.seek(begin)
-        said = file.read().decode("utf-8", "replace").strip().splitlines()
+    said = _said(log, begin)
     ours = [line for line in said if line.startswith("meshd: ")]
     last = (ours or said or [""])[-1]
     code = last.rpartition("[")[2].rstrip("]") if last.endswith("]") else "not-started"
@@ -215,6 +218,13 @@ def _relay(status: int, log: Path, begin: int) -> int:
     why = message or f"the daemon ended at once with exit code {status}; see {log}"
     report(MeshError(code, why), "--json" in sys.argv)
     return status if status > 0 else 1
+
+
+def _said(log: Path, begin: int) -> list[str]:
+    """The lines of a log from a byte on."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        return file.read().decode("utf-8", "replace").strip().splitlines()
 
 
 def _arguments(flags: Mapping[str, Any]) -> list[str]:

@@ -10,8 +10,8 @@ import trio
 
 from meshd.adapters.skyfiles import load_sky
 from meshd.config import Config
-from meshd.ephemeris import Sky, find_city, sky_from_preset
-from meshd.ephemeris.sources import refusals_told
+from meshd.ephemeris import Sky, find_city
+from meshd.ephemeris.sources import Loaded, sky_from_constellation
 from meshd.ports import ClockPort
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
 from protocols.types import MINUTE, Instant
@@ -34,8 +34,12 @@ class World:
 
     sky: Sky
     policy: LinkPolicy
-    warnings: tuple[str, ...] = ()
-    """What people should know of the files it was read from, a line each."""
+    loaded: Loaded | None = None
+    """The same sky, with what is to be known of the files it was read from."""
+
+    def warnings(self, at: Instant) -> list[str]:
+        """What people should know before they believe this sky at an instant, in lines."""
+        return self.loaded.warnings(at) if self.loaded else []
 
 
 def world_of(config: Config) -> World | None:
@@ -44,20 +48,19 @@ def world_of(config: Config) -> World | None:
     Raises InputError for a file that cannot be used, NotFound for an unknown preset or city.
     """
     stations = [find_city(name) for name in config.stations]
-    warnings: tuple[str, ...] = ()
     if config.constellation:
-        sky = sky_from_preset(config.constellation, stations)
+        loaded = sky_from_constellation(config.constellation, stations)
     elif config.catalog:
         loaded = load_sky(config.catalog, stations)
-        sky, warnings = loaded.sky, tuple(refusals_told(loaded.refused))
     else:
         return None
+    sky = loaded.sky
     policy = policy_for(sky)
     if config.min_elevation_deg is not None:
         policy = replace(policy, min_elevation_deg=config.min_elevation_deg)
     if config.cross_plane_latitude_max_deg is not None:
         policy = replace(policy, cross_plane_latitude_max_deg=config.cross_plane_latitude_max_deg)
-    return World(sky, policy, warnings)
+    return World(sky, policy, loaded)
 
 
 class Plans:

@@ -35,7 +35,7 @@ def run_daemon(home: Path, config: Config, started: Started, tell: Tell) -> None
 async def _main(home: Path, config: Config, started: Started, tell: Tell) -> None:
     shared = Shared.for_config(config)
     daemon = Daemon(home, config, shared)
-    for line in daemon.world.warnings if daemon.world else ():
+    for line in daemon.world.warnings(shared.clock.now()) if daemon.world else ():
         tell(f"meshd: warning: {line}")
     async with trio.open_nursery() as nursery:
         await nursery.start(_heed_signals, daemon, tell)

@@ -3,7 +3,10 @@
 from meshd.ephemeris.cities import CITIES, find_city
 from meshd.ephemeris.elements import Catalog, Elements, Refused, check_elements
 from meshd.ephemeris.formats import parse_catalog
-from meshd.ephemeris.propagate import CircularJ2, Failure, Sgp4
+from meshd.ephemeris.presets import CONSTELLATIONS, PRESETS, shells_of
+from meshd.ephemeris.propagate import Failure, Sgp4
+from meshd.ephemeris.secular import CircularJ2
+from meshd.ephemeris.shellcode import code_of, parse_code
 from meshd.ephemeris.sky import Kind, Sky, sky_from_catalog, sky_from_preset, sky_from_shells
 from meshd.ephemeris.stations import GroundStation, great_circle_km
 from meshd.ephemeris.timescale import (
@@ -15,10 +18,11 @@ from meshd.ephemeris.timescale import (
     parse_time,
 )
 from meshd.ephemeris.tle import parse_tle
-from meshd.ephemeris.walker import PRESETS, WALKER_EPOCH, Shell, code_of, parse_code, shells_of
+from meshd.ephemeris.walker import WALKER_EPOCH, Shell
 
 __all__ = [
     "CITIES",
+    "CONSTELLATIONS",
     "PRESETS",
     "WALKER_EPOCH",
     "Catalog",

@@ -7,13 +7,17 @@ The files are satgenpy's: `tles.txt` opens with the numbers of planes and of sat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from meshd.ephemeris.elements import Catalog
+from meshd.ephemeris import presets
+from meshd.ephemeris.elements import Catalog, semi_major_axis_km
 from meshd.ephemeris.stations import GroundStation, check_station
 from meshd.ephemeris.tle import parse_tle
+from meshd.ephemeris.walker import Shell
 from protocols.errors import InputError
 
 T = TypeVar("T")
@@ -21,6 +25,11 @@ T = TypeVar("T")
 SATELLITES = "tles.txt"
 LINKS = "isls.txt"
 STATIONS = ("ground_stations.basic.txt", "ground_stations.txt")
+_RADIUS_KM = 6_378.135
+"""WGS-72, as in Hypatia."""
+
+_ALTITUDES_APART_KM = 20.0
+
 LIMITS = "description.txt"
 FILES = (SATELLITES, LINKS, *STATIONS, LIMITS)
 
@@ -88,6 +97,40 @@ def read_folder(texts: Mapping[str, str]) -> HypatiaFolder:
         isls=tuple(_rows(texts.get(LINKS, ""), LINKS, lambda line: _pair(line, count))),
         limits=tuple(_rows(texts.get(LIMITS, ""), LIMITS, _limit)),
     )
+
+
+def doubts(folder: HypatiaFolder) -> list[str]:
+    """What contradicts itself in a folder, a line each: altitudes, planes and satellites."""
+    first = folder.catalog.elements[0]
+    flown_km = semi_major_axis_km(first.mean_motion_rev_day) - _RADIUS_KM
+    shell = Shell(
+        "folder", folder.planes, folder.slots, flown_km, first.inclination_deg, "delta", 0
+    )
+    found = presets.doubts((shell,))
+    for told, altitude_km in _altitudes_told(folder):
+        if abs(altitude_km - flown_km) > _ALTITUDES_APART_KM:
+            found.append(
+                f"mean motion {first.mean_motion_rev_day:g} rev/day is an orbit at "
+                f"{flown_km:.0f} km, but {told} one at {altitude_km:.0f} km"
+            )
+    nodes = [e.raan_deg for e in folder.catalog.elements[: folder.slots + 1]]
+    if len({*nodes[: folder.slots]}) > 1 or (folder.planes > 1 and nodes[-1] == nodes[0]):
+        found.append(
+            f"{SATELLITES} says {folder.planes} planes of {folder.slots}, but its first plane has "
+            "another number: are the two numbers exchanged?"
+        )
+    return found
+
+
+def _altitudes_told(folder: HypatiaFolder) -> Iterator[tuple[str, float]]:
+    """Altitudes that a folder implies beside its mean motion."""
+    limits = dict(folder.limits)
+    if half_m := limits.get("max_isl_length_m", 0.0) / 2:
+        # Hypatia's longest laser grazes the atmosphere at 80 km.
+        reach_km = math.hypot(half_m / 1_000, _RADIUS_KM + 80.0) - _RADIUS_KM
+        yield "the longest laser of description.txt is of", reach_km
+    if match := re.search(r"-(\d{3,4}) ", folder.catalog.elements[0].name):
+        yield f"the name {folder.catalog.elements[0].name!r} is of", float(match[1])
 
 
 def _satellites(text: str) -> tuple[int, int, Catalog]:

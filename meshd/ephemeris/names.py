@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from itertools import islice
 
 from protocols.errors import NotFound
+
+LOOKED_AT_MAX = 20_000
+_ASCII_MARKS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
 def fold(name: str) -> str:
@@ -14,15 +18,20 @@ def fold(name: str) -> str:
 
     The joints stay, for `iridium-1-11` and `iridium-11-1` are two satellites.
     """
+    if name.isascii():  # nearly all names are, and catalogues have thousands
+        return "-".join(name.lower().translate(_ASCII_MARKS).split())
     plain = unicodedata.normalize("NFKD", name.strip().casefold())
     words = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
     return "-".join(words.split())
 
 
 def nearest(name: str, known: Iterable[str], count_max: int = 3) -> list[str]:
-    """Up to `count_max` known names that look most like this one, best first."""
+    """Up to `count_max` known names that look most like this one, best first.
+
+    Only the first LOOKED_AT_MAX are compared: a million would take minutes.
+    """
     by_fold: dict[str, str] = {}
-    for item in known:
+    for item in islice(known, LOOKED_AT_MAX):
         by_fold.setdefault(fold(item), item)
     found = difflib.get_close_matches(fold(name), list(by_fold), n=count_max, cutoff=0.5)
     return [by_fold[item] for item in found]

@@ -102,6 +102,8 @@ def _segment(block: _Block, at: list[int]) -> Segment:
     positions, velocities = to_teme(frame, instants, states[:, :3], states[:, 3:])
     ends = [_time_of(meta, "START", written[0]), _time_of(meta, "STOP", written[-1])]
     begin, finish = to_utc(system, np.array(ends, dtype=np.int64)).tolist()
+    if not begin < finish:
+        raise InputError("bad-oem", "the usable time ends before it begins")
     text = f"{meta['OBJECT_NAME']}|{system}|{frame}|{method}|{degree}|{ends}"
     digest = hashlib.sha256(text.encode() + written.tobytes() + states.tobytes()).hexdigest()
     return Segment(

@@ -1,6 +1,6 @@
-"""From elements to states: SGP4 for real satellites, circular orbits with J2 for Walker shells.
+"""From elements to states: SGP4 for real satellites, and what every propagator can be asked.
 
-Both give positions (km) and velocities (km/s) in SGP4's frame: true equator, mean equinox
+All give positions (km) and velocities (km/s) in SGP4's frame: true equator, mean equinox
 (TEME). Arrays are (instants, satellites, 3).
 """
 
@@ -9,20 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from sgp4.api import SGP4_ERRORS, WGS72, Satrec, SatrecArray
 
 from meshd.ephemeris.elements import Elements
 from meshd.ephemeris.timescale import FloatArray, IntArray, julian_date, julian_dates
-from meshd.ephemeris.walker import WALKER_EPOCH, Shell
-from protocols.types import SECOND
 
 # WGS-84 (NIMA TR8350.2), and J2 of EGM96.
 MU_KM3_S2 = 398_600.4418
 EARTH_RADIUS_KM = 6_378.137
 J2 = 1.08262668e-3
+
+TROPICAL_YEAR_S = 365.242190 * 86_400
 
 States: TypeAlias = tuple[FloatArray, FloatArray]
 _SGP4_EPOCH_JD = 2_433_281.5  # 1949 December 31, where sgp4init counts days from
@@ -54,6 +54,10 @@ class Propagator(Protocol):
 
     def states(self, instants: IntArray) -> States:
         """Positions and velocities, each (instants, satellites, 3); NaN where one failed."""
+        ...
+
+    def orbits(self, instants: IntArray) -> States:
+        """As `states`, but where a table ends its orbit goes on: to choose by, not to aim at."""
         ...
 
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
@@ -92,6 +96,9 @@ class Sgp4:
             np.ascontiguousarray(velocities.swapaxes(0, 1)),
         )
 
+    def orbits(self, instants: IntArray) -> States:
+        return self.states(instants)
+
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
         errors, _, _ = self._run(instants)
         found = []
@@ -127,9 +134,10 @@ class Joined:
         return np.concatenate(some) if len(some) == len(known) else None
 
     def states(self, instants: IntArray) -> States:
-        each = [part.states(instants) for part in self.parts]
-        positions, velocities = zip(*each, strict=True)
-        return np.concatenate(positions, axis=1), np.concatenate(velocities, axis=1)
+        return _side_by_side([part.states(instants) for part in self.parts])
+
+    def orbits(self, instants: IntArray) -> States:
+        return _side_by_side([part.orbits(instants) for part in self.parts])
 
     def failures(self, instants: IntArray) -> tuple[Failure, ...]:
         found: list[Failure] = []
@@ -138,6 +146,11 @@ class Joined:
             found += [replace(f, site=f.site + before) for f in part.failures(instants)]
             before += part.count
         return tuple(found)
+
+
+def _side_by_side(each: Sequence[States]) -> States:
+    positions, velocities = zip(*each, strict=True)
+    return np.concatenate(positions, axis=1), np.concatenate(velocities, axis=1)
 
 
 def satrec(e: Elements) -> Any:
@@ -162,83 +175,39 @@ def mean_motion_rad_s(altitude_km: float) -> float:
     return math.sqrt(MU_KM3_S2 / (EARTH_RADIUS_KM + altitude_km) ** 3)
 
 
-def j2_rates_rad_s(altitude_km: float, inclination_deg: float) -> tuple[float, float]:
-    """Secular rates (of the node, of argument of latitude) on a circular orbit, rad/s.
+class Rates(NamedTuple):
+    """How fast an orbit's node, perigee and mean anomaly turn, in rad/s."""
 
-    First order in J2: Vallado, Fundamentals of Astrodynamics, section 9.6, with e = 0.
+    node: float
+    perigee: float
+    anomaly: float
+
+    @property
+    def latitude(self) -> float:
+        """Of the argument of latitude, on a circle."""
+        return self.perigee + self.anomaly
+
+
+def j2_rates_rad_s(altitude_km: float, inclination_deg: float, eccentricity: float = 0.0) -> Rates:
+    """Secular rates at a mean altitude (of the semi-major axis), first order in J2.
+
+    Vallado, Fundamentals of Astrodynamics, section 9.6.
     """
     n = mean_motion_rad_s(altitude_km)
     c = math.cos(math.radians(inclination_deg))
-    k = 1.5 * J2 * (EARTH_RADIUS_KM / (EARTH_RADIUS_KM + altitude_km)) ** 2
-    return -k * n * c, n * (1 + k * (4 * c * c - 1))
+    q = 1 - eccentricity**2
+    k = 0.75 * n * J2 * (EARTH_RADIUS_KM / ((EARTH_RADIUS_KM + altitude_km) * q)) ** 2
+    return Rates(
+        node=-2 * k * c,
+        perigee=k * (5 * c * c - 1),
+        anomaly=n + k * math.sqrt(q) * (3 * c * c - 1),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class CircularJ2:
-    """Walker shells on circular orbits whose node and argument of latitude drift with J2.
+def sun_synchronous_deg(altitude_km: float) -> float:
+    """The inclination at which J2 turns a circular orbit's node once in a tropical year.
 
-    Columns have one entry a satellite. Velocity is the exact derivative of position.
+    Raises ValueError above 5,980 km, where no inclination does.
     """
-
-    radius_km: FloatArray
-    node_rad: FloatArray
-    latitude_rad: FloatArray
-    cos_i: FloatArray
-    sin_i: FloatArray
-    node_rate: FloatArray
-    latitude_rate: FloatArray
-
-    @classmethod
-    def of(cls, shells: Sequence[Shell]) -> CircularJ2:
-        columns = [np.concatenate(parts) for parts in zip(*map(_columns, shells), strict=True)]
-        return cls(*columns)
-
-    @property
-    def count(self) -> int:
-        return len(self.radius_km)
-
-    def mean_motions_rad_s(self) -> FloatArray:
-        return self.latitude_rate
-
-    def epochs(self) -> IntArray | None:
-        return None
-
-    def states(self, instants: IntArray) -> States:
-        t = ((np.asarray(instants, dtype=np.int64) - WALKER_EPOCH) / SECOND)[:, None]
-        node = self.node_rad + self.node_rate * t
-        u = self.latitude_rad + self.latitude_rate * t
-        cn, sn, cu, su = np.cos(node), np.sin(node), np.cos(u), np.sin(u)
-        ci, si = self.cos_i, self.sin_i
-        positions = np.empty((*u.shape, 3))
-        positions[..., 0] = self.radius_km * (cn * cu - sn * su * ci)
-        positions[..., 1] = self.radius_km * (sn * cu + cn * su * ci)
-        positions[..., 2] = self.radius_km * (su * si)
-        speed = self.radius_km * self.latitude_rate
-        velocities = np.empty_like(positions)
-        velocities[..., 0] = speed * (-cn * su - sn * cu * ci) - self.node_rate * positions[..., 1]
-        velocities[..., 1] = speed * (-sn * su + cn * cu * ci) + self.node_rate * positions[..., 0]
-        velocities[..., 2] = speed * (cu * si)
-        return positions, velocities
-
-    def failures(self, instants: IntArray) -> tuple[Failure, ...]:
-        return ()
-
-
-def _columns(shell: Shell) -> tuple[FloatArray, ...]:
-    plane = np.repeat(np.arange(shell.planes), shell.slots)
-    slot = np.tile(np.arange(shell.slots), shell.planes)
-    node = shell.raan_offset_deg + plane * (shell.arc_deg / shell.planes)
-    latitude = (
-        shell.anomaly_offset_deg
-        + slot * (360.0 / shell.slots)
-        + plane * (shell.phasing * 360.0 / shell.total)
-    )
-    node_rate, latitude_rate = j2_rates_rad_s(shell.altitude_km, shell.inclination_deg)
-    inclination = math.radians(shell.inclination_deg)
-    constants = (math.cos(inclination), math.sin(inclination), node_rate, latitude_rate)
-    return (
-        np.full(shell.total, EARTH_RADIUS_KM + shell.altitude_km),
-        np.radians(node),
-        np.radians(latitude),
-        *(np.full(shell.total, value) for value in constants),
-    )
+    per_cosine = j2_rates_rad_s(altitude_km, 0.0).node
+    return math.degrees(math.acos(2 * math.pi / (TROPICAL_YEAR_S * per_cosine)))

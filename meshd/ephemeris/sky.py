@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from meshd.ephemeris.elements import Catalog
+from meshd.ephemeris.elements import Catalog, Elements
 from meshd.ephemeris.hypatia import HypatiaFolder, Wiring
 from meshd.ephemeris.hypatia_presets import HYPATIA_RULES, preset_folder
 from meshd.ephemeris.names import fold, not_found
+from meshd.ephemeris.presets import shells_of
 from meshd.ephemeris.propagate import (
-    CircularJ2,
     Failure,
     Joined,
     Propagator,
     Sgp4,
     States,
 )
+from meshd.ephemeris.secular import fly
+from meshd.ephemeris.shellcode import code_of
 from meshd.ephemeris.stations import (
     GroundStation,
     check_station,
@@ -31,7 +35,7 @@ from meshd.ephemeris.stations import (
 )
 from meshd.ephemeris.tables import Tables
 from meshd.ephemeris.timescale import FloatArray, IntArray
-from meshd.ephemeris.walker import Shell, check_shell, code_of, shells_of
+from meshd.ephemeris.walker import SATELLITES_MAX, Shell, check_shell
 from protocols.errors import InputError
 from protocols.types import Instant
 
@@ -66,11 +70,18 @@ class Sky:
     def n_satellites(self) -> int:
         return self.satellites.count
 
+    @property
+    def elements(self) -> tuple[Elements, ...]:
+        """The element sets of those satellites that have some."""
+        parts = self.satellites.parts if isinstance(self.satellites, Joined) else (self.satellites,)
+        return tuple(e for part in parts if isinstance(part, Sgp4) for e in part.elements)
+
     def index_of(self, name: str) -> int:
         """The site of this name, whatever its case; NotFound "unknown-site" offers the nearest."""
-        site = self._index.get(fold(name))
+        site = _find(fold(name), self._index, self.shells)
         if site is None:
-            raise not_found("unknown-site", "site", name, self.names)
+            known = (*(station.name for station in self.stations), *self.names)
+            raise not_found("unknown-site", "site", name, known)
         return site
 
     def states(self, at: Instant) -> States:
@@ -122,9 +133,13 @@ def sky_from_preset(name_or_code: str, stations: Sequence[GroundStation] = ()) -
 def sky_from_shells(shells: Sequence[Shell], stations: Sequence[GroundStation] = ()) -> Sky:
     """The sky of Walker shells in the order given."""
     checked = tuple(check_shell(shell) for shell in shells)
+    if len({fold(shell.name) for shell in checked}) < len(checked):
+        raise InputError("duplicate-name", "two shells have one name")
+    if sum(shell.total for shell in checked) > SATELLITES_MAX:
+        raise InputError("bad-shell", f"at most {SATELLITES_MAX} satellites in one sky")
     names = tuple(name for shell in checked for name in shell.satellite_names())
     content = "".join(f"shell {shell.name} {code_of(shell)}\n" for shell in checked)
-    return _sky(CircularJ2.of(checked), names, stations, checked, content)
+    return _sky(fly(checked), names, stations, checked, content)
 
 
 def sky_from_catalog(catalog: Catalog, stations: Sequence[GroundStation] = ()) -> Sky:
@@ -166,9 +181,9 @@ def sky_from_tables(
 
 
 def _names(catalog: Catalog) -> tuple[str, ...]:
-    counts: dict[str, int] = {}
-    for e in catalog.elements:
-        counts[fold(e.name)] = counts.get(fold(e.name), 0) + 1
+    counts = Counter(fold(e.name) for e in catalog.elements)
+    if len(counts) == len(catalog.elements):
+        return tuple(e.name for e in catalog.elements)
     return tuple(
         e.name if counts[fold(e.name)] == 1 else f"{e.name}-{e.norad_id}" for e in catalog.elements
     )
@@ -184,9 +199,10 @@ def _sky(
 ) -> Sky:
     placed = tuple(check_station(station) for station in stations)
     names = (*satellite_names, *(station.name for station in placed))
+    first = len(satellite_names) if shells else 0
     index: dict[str, int] = {}
-    for site, name in enumerate(names):
-        if index.setdefault(fold(name), site) != site:
+    for site, name in enumerate(names[first:], start=first):
+        if index.setdefault(fold(name), site) != site or _find(fold(name), {}, shells) is not None:
             raise InputError("duplicate-name", f"two sites are called {name!r}")
     kinds: list[Kind] = ["satellite"] * len(satellite_names)
     kinds += ["ground"] * len(placed)
@@ -196,3 +212,23 @@ def _sky(
     )
     digest = hashlib.sha256((content + ground).encode()).hexdigest()
     return Sky(names, tuple(kinds), digest, satellites, placed, shells, wiring, index, content)
+
+
+_IN_SHELL = re.compile(r"(?P<shell>.+)-(?P<plane>[1-9]\d*)-(?P<slot>[1-9]\d*)", re.ASCII)
+
+
+def _find(folded: str, index: Mapping[str, int], shells: tuple[Shell, ...]) -> int | None:
+    """The site of a folded name: listed, or a place in a shell, whose names follow a rule.
+
+    A list of a million such names would be 150 MB and take seconds to make.
+    """
+    site = index.get(folded)
+    match = _IN_SHELL.fullmatch(folded) if site is None and shells else None
+    if match is None:
+        return site
+    plane, slot, base = int(match["plane"]), int(match["slot"]), 0
+    for shell in shells:
+        if fold(shell.name) == match["shell"] and plane <= shell.planes and slot <= shell.slots:
+            return base + (plane - 1) * shell.slots + slot - 1
+        base += shell.total
+    return None

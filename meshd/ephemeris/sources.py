@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from meshd.ephemeris import hypatia, presets
 from meshd.ephemeris.elements import Catalog, Refused, make_catalog
-from meshd.ephemeris.formats import Document, Found, read_document
+from meshd.ephemeris.formats import Document, read_document
 from meshd.ephemeris.hypatia import read_folder
+from meshd.ephemeris.hypatia_presets import HYPATIA_RULES
 from meshd.ephemeris.names import fold
-from meshd.ephemeris.sky import Sky, sky_from_catalog, sky_from_folder, sky_from_tables
+from meshd.ephemeris.presets import shells_of
+from meshd.ephemeris.sky import (
+    Sky,
+    sky_from_catalog,
+    sky_from_folder,
+    sky_from_preset,
+    sky_from_shells,
+    sky_from_tables,
+)
+from meshd.ephemeris.staleness import stale_told
 from meshd.ephemeris.stations import GroundStation
-from meshd.ephemeris.tables import Segment, Tables, Tabulated
+from meshd.ephemeris.tables import Segment, Tables, Tabulated, check_size
 from protocols.errors import InputError
+from protocols.types import Instant
 
 REFUSED_TOLD = 5
 """So many refusals are named to people; all are kept."""
@@ -20,10 +34,30 @@ REFUSED_TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A sky, and what was not taken into it."""
+    """A sky, what was not taken into it, and what looks wrong (a line each)."""
 
     sky: Sky
     refused: tuple[Refused, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    def warnings(self, at: Instant) -> list[str]:
+        """What people should know before they believe this sky at an instant, in lines."""
+        told = [*refusals_told(self.refused), *self.doubts, *stale_told(self.sky.elements, at)]
+        lost = self.sky.failures(np.array([at], dtype=np.int64))
+        if lost:
+            told.append(
+                f"{len(lost)} of {self.sky.n_satellites} satellites have no position then, such as "
+                f"{lost[0].name}: {lost[0].reason}"
+            )
+        return told
+
+
+def sky_from_constellation(name_or_code: str, stations: Sequence[GroundStation] = ()) -> Loaded:
+    """The sky of a preset or a constellation code; raises what `sky_from_preset` raises."""
+    if name_or_code.strip().lower().startswith(HYPATIA_RULES):
+        return Loaded(sky_from_preset(name_or_code, stations))
+    shells = shells_of(name_or_code)
+    return Loaded(sky_from_shells(shells, stations), doubts=tuple(presets.doubts(shells)))
 
 
 def sky_from_documents(
@@ -40,6 +74,7 @@ def sky_from_documents(
     segments: list[Segment] = []
     refused: list[Refused] = []
     errors: list[InputError] = []
+    states = 0
     for document in documents:
         try:
             found = read_document(document)
@@ -47,7 +82,13 @@ def sky_from_documents(
             errors.append(error)
             refused.append(Refused(0, "", error.code, error.message, document.file))
             continue
-        _take(found, catalogs, segments)
+        match found:
+            case Catalog():
+                catalogs.append(found)
+            case Tabulated():
+                segments += found.segments
+                states += sum(segment.instants.size for segment in found.segments)
+                check_size(states)
         refused += [replace(item, file=document.file) for item in found.refused]
     if not catalogs and not segments:
         raise errors[0] if errors else InputError("empty-catalog", "no file to read")
@@ -61,7 +102,8 @@ def sky_from_documents(
 
 def sky_from_hypatia(texts: Mapping[str, str], stations: Sequence[GroundStation] = ()) -> Loaded:
     """The sky of a folder of Hypatia's, by file name; its own stations come first."""
-    return Loaded(sky_from_folder(read_folder(texts), stations))
+    folder = read_folder(texts)
+    return Loaded(sky_from_folder(folder, stations), doubts=tuple(hypatia.doubts(folder)))
 
 
 def refusals_told(refused: Sequence[Refused]) -> list[str]:
@@ -75,14 +117,6 @@ def refusals_told(refused: Sequence[Refused]) -> list[str]:
     if len(refused) > REFUSED_TOLD:
         told.append(f"and {len(refused) - REFUSED_TOLD} more; --json has them all")
     return told
-
-
-def _take(found: Found, catalogs: list[Catalog], segments: list[Segment]) -> None:
-    match found:
-        case Catalog():
-            catalogs.append(found)
-        case Tabulated():
-            segments += found.segments
 
 
 def _merged(catalogs: Sequence[Catalog], refused: list[Refused]) -> Catalog | None:

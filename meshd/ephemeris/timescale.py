@@ -130,7 +130,8 @@ def parse_time(text: str, base: Instant | None = None) -> Instant:
         raise InputError("bad-time", f"no such time: {text!r} ({error})") from None
     clock = moment.hour * HOUR + moment.minute * MINUTE + moment.second * SECOND
     nanoseconds = int((decimals or "").ljust(9, "0"))
-    return calendar_instant(moment.year, moment.month, moment.day, clock + nanoseconds)
+    at = calendar_instant(moment.year, moment.month, moment.day, clock + nanoseconds)
+    return _countable(at, text)
 
 
 def parse_ccsds_time(text: str) -> Instant:
@@ -154,7 +155,14 @@ def parse_ccsds_time(text: str) -> Instant:
     parts = decimals or "0"
     one: int = 10 ** len(parts)
     nanoseconds = (2 * int(parts) * SECOND + one) // (2 * one)
-    return (begin + days - 1) * DAY + clock * SECOND + nanoseconds
+    return _countable((begin + days - 1) * DAY + clock * SECOND + nanoseconds, text)
+
+
+def _countable(at: Instant, text: str) -> Instant:
+    """The same instant, if 64 bits can count its nanoseconds."""
+    if not -(2**63) < at < 2**63:
+        raise InputError("bad-time", f"no time of ours: {text!r}; years are 1678 to 2261")
+    return at
 
 
 def format_time(at: Instant) -> str:

@@ -105,14 +105,14 @@ def _depth(radius_km: float, grazing_km: float) -> float:
 
 
 @kernel
-def _weigh(orbits: Orbits, wanted: Wanted, i: int, j: int) -> tuple[bool, int, int]:
-    """Whether a pair lasts, its rank (drift class, then how far from best), and the side."""
-    mean, swing, lead, tilt, east = _angles(orbits, i, j)
+def _lasts(orbits: Orbits, wanted: Wanted, i: int, j: int) -> bool:
+    """Whether a pair keeps in sight, within range and slow enough all around the orbit."""
+    mean, swing, _, _, _ = _angles(orbits, i, j)
     ri, rj = orbits.radius_km[i], orbits.radius_km[j]
     squares, product = ri * ri + rj * rj, 2 * ri * rj
     range_km = math.sqrt(max(squares - product * mean, 0.0))
     if range_km > wanted.mean_range_max_km:
-        return False, 0, 0
+        return False
     drift = abs(orbits.motion_rad_s[i] - orbits.motion_rad_s[j]) * ri
     drifted = drift * wanted.held_s
     longest = math.sqrt(squares - product * (mean - swing)) + drifted
@@ -120,23 +120,42 @@ def _weigh(orbits: Orbits, wanted: Wanted, i: int, j: int) -> tuple[bool, int, i
     graze = wanted.grazing_radius_km
     sight = _depth(ri, graze) + _depth(rj, graze) - wanted.sight_margin_km
     if longest >= min(sight, wanted.range_max_km) or shortest <= wanted.range_min_km:
-        return False, 0, 0
+        return False
     # Neighbours approach at no more than the orbital rate times their longest range.
-    if orbits.motion_rad_s[i] * longest > wanted.slew_rad_s * shortest:
-        return False, 0, 0
+    return bool(orbits.motion_rad_s[i] * longest <= wanted.slew_rad_s * shortest)
+
+
+@kernel
+def _rank(orbits: Orbits, wanted: Wanted, i: int, j: int) -> tuple[int, int]:
+    """A pair's place before ties (drift class, then how far from best), and i's side for j."""
+    mean, _, lead, tilt, east = _angles(orbits, i, j)
+    ri, rj = orbits.radius_km[i], orbits.radius_km[j]
+    range_km = math.sqrt(max(ri * ri + rj * rj - 2 * ri * rj * mean, 0.0))
     aside = tilt > abs(lead)
     if aside:
         side, off = EAST if east > 0 else WEST, abs(range_km - wanted.side_km) + abs(lead) * ri
     else:
         side, off = AHEAD if lead > 0 else BEHIND, abs(range_km - wanted.ring_km) + tilt * ri
-    km_h = drift * 3_600
+    km_h = abs(orbits.motion_rad_s[i] - orbits.motion_rad_s[j]) * ri * 3_600
     grade = 0 if km_h < wanted.slow_km_h else 1 if km_h < wanted.quick_km_h else 2
-    return True, (grade << 16) + int(off / wanted.bin_km), side
+    return (grade << 16) + int(off / wanted.bin_km), side
 
 
 @kernel
-def weigh(orbits: Orbits, wanted: Wanted, i: IntArray, j: IntArray) -> Weighed:
-    """The candidates (i < j) that last, with their keys: rank, then a hash of the two."""
+def _at(references: Orbits, phase: int) -> Orbits:
+    return Orbits(
+        references.out[phase], references.along[phase], references.normal[phase],
+        references.radius_km[phase], references.motion_rad_s,
+    )  # fmt: skip
+
+
+@kernel
+def weigh(orbits: Orbits, references: Orbits, wanted: Wanted, i: IntArray, j: IntArray) -> Weighed:
+    """The candidates (i < j) that last, with their keys: rank, then a hash of the two.
+
+    `references` has a leading axis of phases. A pair is ranked by the phase that its hash says.
+    """
+    phases = references.out.shape[0]
     count = i.size
     found = Weighed(
         np.empty(count, np.int64), np.empty(count, np.int64),
@@ -144,12 +163,12 @@ def weigh(orbits: Orbits, wanted: Wanted, i: IntArray, j: IntArray) -> Weighed:
     )  # fmt: skip
     kept = 0
     for row in range(count):
-        lasts, rank, side = _weigh(orbits, wanted, i[row], j[row])
-        if lasts:
+        if _lasts(orbits, wanted, i[row], j[row]):
+            tie = mix(i[row], j[row])
+            phase = int(tie % np.uint64(phases))
+            rank, side = _rank(_at(references, phase), wanted, i[row], j[row])
             found.i[kept], found.j[kept], found.side[kept] = i[row], j[row], side
-            found.key[kept] = (np.uint64(rank) << np.uint64(40)) | (
-                mix(i[row], j[row]) >> np.uint64(24)
-            )
+            found.key[kept] = (np.uint64(rank) << np.uint64(40)) | (tie >> np.uint64(24))
             kept += 1
     return Weighed(found.i[:kept], found.j[:kept], found.key[:kept], found.side[:kept])
 
@@ -162,6 +181,33 @@ class Terminals(NamedTuple):
 
 
 @kernel
+def _root(parent: IntArray, a: int) -> int:
+    while parent[a] != a:
+        parent[a] = parent[parent[a]]
+        a = parent[a]
+    return a
+
+
+@kernel
+def _takes(terminals: Terminals, a: int, b: int, side: int) -> bool:
+    """Whether both ends have a terminal free, on the side in question unless that is -1."""
+    if terminals.free[a] == 0 or terminals.free[b] == 0:
+        return False
+    if side < 0:
+        return True
+    return not (terminals.sides[a] & (1 << side) or terminals.sides[b] & (1 << (side ^ 1)))
+
+
+@kernel
+def _take(terminals: Terminals, a: int, b: int, side: int) -> None:
+    terminals.free[a] -= 1
+    terminals.free[b] -= 1
+    if side >= 0:
+        terminals.sides[a] |= 1 << side
+        terminals.sides[b] |= 1 << (side ^ 1)
+
+
+@kernel
 def match(
     i: IntArray, j: IntArray, side: ByteArray, terminals: Terminals, taken: ByteArray
 ) -> None:
@@ -169,17 +215,20 @@ def match(
 
     `side` is i's for j; j uses the opposite one. An empty `side` lets every terminal take any.
     """
-    free, sides, keep = terminals.free, terminals.sides, side.size > 0
     for row in range(i.size):
-        a, b = i[row], j[row]
-        if taken[row] or free[a] == 0 or free[b] == 0:
-            continue
-        if keep:
-            mine, theirs = 1 << side[row], 1 << (side[row] ^ 1)
-            if sides[a] & mine or sides[b] & theirs:
-                continue
-            sides[a] |= mine
-            sides[b] |= theirs
-        free[a] -= 1
-        free[b] -= 1
-        taken[row] = 1
+        place = side[row] if side.size > 0 else -1
+        if not taken[row] and _takes(terminals, i[row], j[row], place):
+            _take(terminals, i[row], j[row], place)
+            taken[row] = 1
+
+
+@kernel
+def span(i: IntArray, j: IntArray, side: ByteArray, terminals: Terminals, taken: ByteArray) -> None:
+    """As `match`, but only pairs that join what no pair before them has joined (Kruskal, 1956)."""
+    parent = np.arange(terminals.free.size)
+    for row in range(i.size):
+        a, b = _root(parent, i[row]), _root(parent, j[row])
+        if a != b and _takes(terminals, i[row], j[row], side[row]):
+            _take(terminals, i[row], j[row], side[row])
+            taken[row] = 1
+            parent[max(a, b)] = min(a, b)

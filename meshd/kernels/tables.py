@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,27 +37,83 @@ def table_states(nodes: Nodes, instants: Any, positions: Any, velocities: Any) -
     x = np.empty(WINDOW_MAX)
     for i in range(nodes.of.size - 1):
         for k in range(instants.size):
-            at = instants[k]
-            s = segment_at(nodes, i, at)
+            s = segment_at(nodes, i, instants[k])
             if s < 0:
                 positions[k, i, :] = np.nan
                 velocities[k, i, :] = np.nan
-                continue
-            n = nodes.window[s]
-            low = window_start(nodes, s, at)
-            for j in range(n):
-                x[j] = (nodes.instants[low + j] - at) * 1e-9
-            rows = nodes.states[low : low + n]
-            if nodes.hermite[s]:
-                hermite(x[:n], rows, positions[k, i], velocities[k, i])
             else:
-                lagrange(x[:n], rows, positions[k, i], velocities[k, i])
+                between(nodes, s, instants[k], x, positions[k, i], velocities[k, i])
+
+
+@kernel
+def continued(nodes: Nodes, turns: Any, instants: Any, positions: Any, velocities: Any) -> None:
+    """As `table_states`, but where no segment holds the orbit goes on from the nearest end.
+
+    `turns` (satellites, 2) are rad/s: in the orbit's plane, and of the plane about the pole.
+    """
+    x = np.empty(WINDOW_MAX)
+    for i in range(nodes.of.size - 1):
+        for k in range(instants.size):
+            at = instants[k]
+            s, end = nearest_end(nodes, i, at)
+            between(nodes, s, end, x, positions[k, i], velocities[k, i])
+            if end != at:
+                gone_s = (at - end) * 1e-9
+                turned(
+                    positions[k, i], velocities[k, i], turns[i, 0] * gone_s, turns[i, 1] * gone_s
+                )
+
+
+@kernel
+def nearest_end(nodes: Nodes, satellite: int, at: int) -> tuple[int, int]:
+    """A satellite's segment that holds at an instant, and it; else the nearest end of any."""
+    s = segment_at(nodes, satellite, at)
+    if s >= 0:
+        return s, at
+    s = nodes.of[satellite]
+    end = nodes.begin[s]
+    for other in range(nodes.of[satellite], nodes.of[satellite + 1]):
+        for edge in (nodes.begin[other], nodes.finish[other]):
+            if abs(edge - at) < abs(end - at):
+                s, end = other, edge
+    return s, end
+
+
+@kernel
+def turned(position: Any, velocity: Any, along: float, about: float) -> None:
+    """Turn a state in its own plane, then about the pole, by angles in radians."""
+    px, py, pz = position
+    vx, vy, vz = velocity
+    nx, ny, nz = py * vz - pz * vy, pz * vx - px * vz, px * vy - py * vx
+    size = math.sqrt(nx * nx + ny * ny + nz * nz)
+    nx, ny, nz = nx / size, ny / size, nz / size
+    c, s, ca, sa = math.cos(along), math.sin(along), math.cos(about), math.sin(about)
+    for vector in (position, velocity):
+        x, y, z = vector
+        qx = c * x + s * (ny * z - nz * y)
+        qy = c * y + s * (nz * x - nx * z)
+        vector[0], vector[1] = ca * qx - sa * qy, sa * qx + ca * qy
+        vector[2] = c * z + s * (nx * y - ny * x)
+
+
+@kernel
+def between(nodes: Nodes, s: int, at: int, x: Any, position: Any, velocity: Any) -> None:
+    """Fill one state from a segment; `x` is room for the times of its nodes."""
+    n = nodes.window[s]
+    low = window_start(nodes, s, at)
+    for j in range(n):
+        x[j] = (nodes.instants[low + j] - at) * 1e-9
+    rows = nodes.states[low : low + n]
+    if nodes.hermite[s]:
+        hermite(x[:n], rows, position, velocity)
+    else:
+        lagrange(x[:n], rows, position, velocity)
 
 
 @kernel
 def segment_at(nodes: Nodes, satellite: int, at: int) -> int:
-    """The first segment of a satellite that holds at an instant; -1 when none does."""
-    for s in range(nodes.of[satellite], nodes.of[satellite + 1]):
+    """The last segment of a satellite that holds at an instant; -1 when none does."""
+    for s in range(nodes.of[satellite + 1] - 1, nodes.of[satellite] - 1, -1):
         if nodes.begin[s] <= at <= nodes.finish[s]:
             return s
     return -1
@@ -128,3 +185,18 @@ def basis(x: Any, j: int) -> tuple[float, float, float]:
         slope += part
         value *= -x[m] * scale
     return value, slope, own
+
+
+@kernel
+def swept(states: Any, angles: Any) -> None:
+    """The angle that each row's position stands from the row before, summed up: (rows,) rad.
+
+    Less than half a turn may lie between two rows.
+    """
+    angles[0] = 0.0
+    for j in range(1, angles.size):
+        ax, ay, az = states[j - 1, 0], states[j - 1, 1], states[j - 1, 2]
+        bx, by, bz = states[j, 0], states[j, 1], states[j, 2]
+        cx, cy, cz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        across = math.sqrt(cx * cx + cy * cy + cz * cz)
+        angles[j] = angles[j - 1] + math.atan2(across, ax * bx + ay * by + az * bz)

@@ -120,17 +120,40 @@ def valid_until(
     end: Instant,
     objective: Objective = DELAY,
 ) -> Instant:
-    """The first instant after `at` when the best path is another (or there is none).
+    """The first instant after `at` when `snapshot_route` finds another path (or none).
 
-    `end` when it is the same up to then, as far as the plan goes.
+    `end` when it is the same up to then, as far as the plan goes. Where two paths cross slowly the
+    router, which counts whole nanoseconds, takes some milliseconds to tell them apart.
     """
     end = min(end, plan.end)
-    path: Path | None = None
+
+    def path(instant: Instant) -> Path:
+        route = snapshot_route(plan, *ends, instant, objective)
+        return route.path if route else ()
+
+    first: Stretch | None = None
     for stretch in _stretches(plan, ends, (at, end), objective, lambda at: None):
-        if path is not None and stretch.path != path:
-            return stretch.begin
-        path = stretch.path
+        if first is not None and stretch.path != first.path:
+            return _seen_by_router(path, path(at), (at, stretch.begin, end))
+        first = stretch
     return end
+
+
+def _seen_by_router(
+    path: Callable[[Instant], Path], before: Path, bounds: tuple[Instant, Instant, Instant]
+) -> Instant:
+    """Where, near the middle of three bounds, the router's path is first another than before."""
+    first, change, last = bounds
+    low, high, step = change - 1, change, MILLISECOND
+    while low > first and path(low) != before:
+        low, step = max(first, low - step), 2 * step
+    step = MILLISECOND
+    while high < last and path(high) == before:
+        high, step = min(last, high + step), 2 * step
+    while high - low > MILLISECOND:
+        middle = (low + high) // 2
+        low, high = (middle, high) if path(middle) == before else (low, middle)
+    return high
 
 
 def _stretches(

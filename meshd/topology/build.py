@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,9 @@ from meshd.topology.candidates import Pairs, grid_pairs, listed_pairs
 from meshd.topology.contacts import (
     NEVER,
     Intervals,
+    acquired,
     joined,
     lasers,
-    later,
     meet,
     passes,
     visible,
@@ -26,15 +25,13 @@ from meshd.topology.contacts import (
 )
 from meshd.topology.fitted import Choices
 from meshd.topology.ground import held_passes, lead_ns
-from meshd.topology.nearest import Passing
-from meshd.topology.plan import Columns, ContactPlan, Header, assemble
+from meshd.topology.nearest import STAY_NS, Passing
+from meshd.topology.plan import CONTACTS_MAX, Columns, ContactPlan, Header, assemble, plan_digest
 from meshd.topology.policy import LinkPolicy, check_policy
 from meshd.topology.scene import limits_of, scene_of
 from meshd.topology.trajectory import Trajectory, make_trajectory
 from protocols.errors import InputError
 from protocols.types import Duration, Instant
-
-CONTACTS_MAX = 5_000_000
 
 
 def build_plan(
@@ -62,8 +59,7 @@ def build_plan(
     columns = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     if columns.a.size > CONTACTS_MAX:
         raise InputError("plan-too-large", f"more than {CONTACTS_MAX} contacts: shorten the window")
-    text = f"{sky.digest}|{policy.code}|{start}|{end}"
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = plan_digest(sky.digest, policy.code, start, end)
     header = Header(sky.digest, policy.code, digest, sky.names, sky.kinds, start, end)
     trajectory = builder.trajectory
     failed = _failed(sky, trajectory)
@@ -99,7 +95,7 @@ class _Builder:
         else:
             pairs, runs = self._runs()
             seen = meet(self._seen(lasers(pairs)), runs)
-        usable = within(later(seen, policy.acquisition_ns), self.window)
+        usable = within(acquired(seen, policy.acquisition_ns), self.window)
         rate = np.full(usable.pair.size, policy.isl_rate_bps)
         a, b = pairs.a[usable.pair], pairs.b[usable.pair]
         return Columns(a, b, usable.begin, usable.finish, rate)
@@ -123,14 +119,13 @@ class _Builder:
 
     def _runs(self) -> tuple[Pairs, Intervals]:
         """The pairs that the policy chooses at some tick, and for which runs of ticks."""
-        tick_ns, n = self.policy.tick_ns, self.sky.n_satellites
+        n = self.sky.n_satellites
         start, end = self.window[0] - self.lead_ns, self.window[1]
         lasting = NEVER
         if self.policy.isl == "fitted":
             lasting = self.choices.runs(start, end)
         passing = Passing(self.sky, self.policy, self.scene, self.limits)
-        ticks = np.arange(start // tick_ns * tick_ns, end, tick_ns, dtype=np.int64)
-        runs = passing.runs(ticks, lasting)
+        runs = passing.runs(start, end, lasting)
         keys, begin, finish = (np.concatenate(both) for both in zip(lasting, runs, strict=True))
         distinct, pair = np.unique(keys, return_inverse=True)
         order = np.lexsort((begin, pair))
@@ -145,9 +140,9 @@ def _builder(
 ) -> _Builder:
     lead = policy.acquisition_ns + (AGE_MARGIN_MAX_NS if policy.age_margin else 0)
     before = max(lead, lead_ns(policy))
-    after = AGE_MARGIN_MAX_NS if policy.age_margin else 0
+    after = max(lead_ns(policy), AGE_MARGIN_MAX_NS if policy.age_margin else 0)
     if policy.isl in ("fitted", "nearest"):
-        before, after = max(before, lead + policy.tick_ns), max(after, policy.tick_ns)
+        before, after = max(before, lead + STAY_NS), max(after, STAY_NS)
     same = known is not None and (known.sky_digest, known.policy_code) == (sky.digest, policy.code)
     held = known.trajectory if same and known is not None else None
     trajectory = make_trajectory(sky, start - before, end + after, known=held)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meshd.kernels.edges import Couples, find_edges
 from meshd.kernels.visibility import CROSS, GROUND, IN_PLANE, Limits, Scene
 from meshd.topology.candidates import Pairs
 from meshd.topology.trajectory import IntArray
-from protocols.types import MILLISECOND, Instant
+from protocols.types import MILLISECOND, MINUTE, SECOND, Duration, Instant
+
+REACQUIRED_NS = 2 * MINUTE
+REACQUISITION_NS = 5 * SECOND
+"""The same peer again: 2 to 5 s (the project's assumption, between fine pointing and a search)."""
+
+BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 class Intervals(NamedTuple):
@@ -73,6 +80,25 @@ def joined(pieces: Intervals) -> Intervals:
     fresh = np.ones(pair.size, dtype=bool)
     fresh[1:] = (pair[1:] != pair[:-1]) | (begin[1:] != finish[:-1])
     return Intervals(pair[fresh], begin[fresh], finish[np.roll(fresh, -1)])
+
+
+def acquired(linked: Intervals, acquisition_ns: Duration) -> Intervals:
+    """What is left of links after their terminals have found each other, a time after they may.
+
+    Terminals that lost each other for less than REACQUIRED_NS (the Sun passed behind one) were
+    kept pointing by prediction, and need REACQUISITION_NS at most.
+    """
+    return later(
+        linked, np.where(resumed(linked), min(REACQUISITION_NS, acquisition_ns), acquisition_ns)
+    )
+
+
+def resumed(intervals: Intervals) -> BoolArray:
+    """Which intervals follow one of the same pair by less than REACQUIRED_NS; in order."""
+    pair, begin, finish = intervals
+    follows = np.zeros(pair.size, dtype=bool)
+    follows[1:] = (pair[1:] == pair[:-1]) & (begin[1:] - finish[:-1] < REACQUIRED_NS)
+    return follows
 
 
 def later(intervals: Intervals, lead_ns: IntArray | int, tail_ns: IntArray | int = 0) -> Intervals:

@@ -15,11 +15,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from meshd.ephemeris.propagate import EARTH_RADIUS_KM
 from meshd.ephemeris.sky import Sky
-from meshd.kernels.pairing import Orbits, Terminals, Wanted, Weighed, match, weigh
-from meshd.topology.contacts import Intervals, joined
+from meshd.kernels.pairing import ByteArray, Orbits, Terminals, Wanted, Weighed, match, span, weigh
+from meshd.topology.contacts import BoolArray, Intervals, joined
 from meshd.topology.policy import LinkPolicy
 from meshd.topology.trajectory import FloatArray, IntArray
 from protocols.types import HOUR, MINUTE, SECOND, Instant
@@ -29,6 +31,10 @@ JOIN_NS = 30 * MINUTE
 SLOT_NS = 30 * SECOND
 """Satellites change over from one block to the next within JOIN_NS of the join, slot by slot."""
 BLOCKS_MAX = 4
+PHASES = 8
+"""Blocks for which a pair keeps its rank."""
+FEW_PART = 0.1
+"""Satellites that lasting links join to less than this part of all keep a terminal free."""
 RING_KM, SIDE_KM = 800.0, 1_600.0
 """Best mean ranges along a plane and across: shortest routes of 20 city pairs (ARCHITECTURE)."""
 _BIN_KM = 200.0  # wide, so that links do not change hands over a few km of drift
@@ -56,26 +62,49 @@ def choose(sky: Sky, policy: LinkPolicy, block: int) -> Block:
 
     Only pairs in sight of each other all around the orbit, all through the block. Greedy, one
     link a terminal, best first: by how slowly they drift apart, then by how near they are to the
-    best range and straight ahead or abeam, then by a hash of the two. First each terminal keeps to
-    its own side; then free ones take any.
+    best range and straight ahead or abeam, then by a hash of the two. First come links that join
+    what hung apart, so that the mesh is one; then each terminal keeps to its own side; then free
+    ones take any.
+
+    A pair is ranked where it is at a reference instant that stays for PHASES blocks, each pair's
+    at another block: so few ranks change from block to block, and few links with them.
     """
-    middle = np.array([block * BLOCK_NS + BLOCK_NS // 2], dtype=np.int64)
-    positions, velocities = sky.satellites.states(middle)
-    orbits, usable = _orbits(positions[0], velocities[0], sky.satellites.mean_motions_rad_s())
-    found = weigh(orbits, _wanted(policy), *_near(orbits, usable))
+    middle = block * BLOCK_NS + BLOCK_NS // 2
+    references = [(block + p) // PHASES * PHASES - p + PHASES // 2 for p in range(PHASES)]
+    instants = np.array([middle, *(ref * BLOCK_NS for ref in references)], dtype=np.int64)
+    every = _orbits(*sky.satellites.orbits(instants), sky.satellites.mean_motions_rad_s())
+    orbits, ranked = _only(every, 0), _only(every, slice(1, None))
+    usable = np.flatnonzero(np.isfinite(every.along).all(axis=(0, 2)))
+    found = weigh(orbits, ranked, _wanted(policy), *_near(orbits, usable))
     order = np.argsort(found.key, kind="stable")
     best = Weighed(found.i[order], found.j[order], found.key[order], found.side[order])
     return _matched(orbits, usable, best, policy.terminals)
 
 
 def _matched(orbits: Orbits, usable: IntArray, best: Weighed, terminals: int) -> Block:
+    """Take the best candidates, twice: whoever hangs together with few keeps a terminal free.
+
+    A batch of satellites on its way up drifts by everyone else: it would spend all its terminals
+    on itself. With one to spare each reaches out by passing links.
+    """
     n = orbits.radius_km.size
-    free = Terminals(np.full(n, terminals, np.int8), np.zeros(n, np.int8))
+    spare = np.full(n, terminals, np.int8)
+    taken = _take(best, spare)
+    links = (np.ones(int(taken.sum()), np.int8), (best.i[taken], best.j[taken]))
+    _, component = connected_components(coo_array(links, shape=(n, n)), directed=False)
+    few: BoolArray = np.bincount(component)[component] < FEW_PART * n
+    if few.any():
+        taken = _take(best, np.where(few, spare - 1, spare))
+    return Block(orbits, usable, best, taken, np.sort(best.i[taken] * n + best.j[taken]))
+
+
+def _take(best: Weighed, free: ByteArray) -> BoolArray:
+    terminals = Terminals(free.astype(np.int8), np.zeros(free.size, np.int8))
     taken = np.zeros(best.i.size, np.int8)
-    match(best.i, best.j, best.side, free, taken)
-    match(best.i, best.j, best.side[:0], free, taken)
-    held = taken != 0
-    return Block(orbits, usable, best, held, np.sort(best.i[held] * n + best.j[held]))
+    span(best.i, best.j, best.side, terminals, taken)
+    match(best.i, best.j, best.side, terminals, taken)
+    match(best.i, best.j, best.side[:0], terminals, taken)
+    return np.asarray(taken != 0)
 
 
 def _wanted(policy: LinkPolicy) -> Wanted:
@@ -96,16 +125,18 @@ def _wanted(policy: LinkPolicy) -> Wanted:
     )
 
 
-def _orbits(
-    positions: FloatArray, velocities: FloatArray, motions: FloatArray
-) -> tuple[Orbits, IntArray]:
-    """Orbits at one instant, from states (n, 3), and the satellites that have one."""
-    radius = np.sqrt((positions**2).sum(axis=1))
-    out = positions / radius[:, None]
-    along = velocities - out * (velocities * out).sum(axis=1)[:, None]
-    along = along / np.sqrt((along**2).sum(axis=1))[:, None]
-    usable = np.flatnonzero(np.isfinite(out).all(axis=1) & np.isfinite(along).all(axis=1))
-    return Orbits(out, along, np.cross(out, along), radius, motions), usable
+def _orbits(positions: FloatArray, velocities: FloatArray, motions: FloatArray) -> Orbits:
+    """Orbits from states (instants, n, 3); NaN for satellites that have none."""
+    radius = np.sqrt((positions**2).sum(axis=-1))
+    out = positions / radius[..., None]
+    along = velocities - out * (velocities * out).sum(axis=-1)[..., None]
+    along = along / np.sqrt((along**2).sum(axis=-1))[..., None]
+    return Orbits(out, along, np.cross(out, along), radius, motions)
+
+
+def _only(orbits: Orbits, instants: int | slice) -> Orbits:
+    out, along, normal, radius, motions = orbits
+    return Orbits(out[instants], along[instants], normal[instants], radius[instants], motions)
 
 
 def _near(orbits: Orbits, usable: IntArray) -> tuple[IntArray, IntArray]:
@@ -143,6 +174,41 @@ def turns(orbits: Orbits) -> IntArray:
     return np.minimum((part * slots).astype(np.int64), slots - 1)
 
 
+class _Join(NamedTuple):
+    """What changes where one block follows another: pairs, ascending, and when in the join."""
+
+    old: IntArray
+    until_ns: IntArray
+    new: IntArray
+    from_ns: IntArray
+
+
+def _join(before: IntArray, after: Block, terminals: int) -> _Join:
+    """A new pair begins with the last of its ends' turns; an old one stays until it is in the way.
+
+    A satellite's old links end one by one as its new ones begin and no terminal is free: so it
+    never needs more terminals than it has.
+    """
+    n = after.orbits.radius_km.size
+    old = np.setdiff1d(before, after.pairs, assume_unique=True)
+    new = np.setdiff1d(after.pairs, before, assume_unique=True)
+    turn = turns(after.orbits)
+    from_ns = np.maximum(turn[new // n], turn[new % n]) * SLOT_NS
+    used = np.bincount(before // n, minlength=n) + np.bincount(before % n, minlength=n)
+    # Both ends of every link as rows, by satellite; new ones in order of their beginning.
+    satellite, start = np.concatenate([new // n, new % n]), np.concatenate([from_ns, from_ns])
+    order = np.lexsort((start, satellite))
+    start = np.append(start[order], JOIN_NS)
+    first = np.searchsorted(satellite[order], np.arange(n + 1))
+    ends = np.concatenate([old // n, old % n])
+    by_end = np.argsort(ends, kind="stable")
+    rank = np.empty(ends.size, dtype=np.int64)
+    rank[by_end] = np.arange(ends.size) - np.searchsorted(ends[by_end], ends[by_end])
+    taker = first[ends] + rank + (terminals - used[ends])
+    until = np.where(taker < first[ends + 1], start[np.minimum(taker, start.size - 1)], JOIN_NS)
+    return _Join(old, np.minimum(until[: old.size], until[old.size :]), new, from_ns)
+
+
 class Choices:
     """The lasting pairs of a sky under a policy, block after block."""
 
@@ -161,32 +227,19 @@ class Choices:
     def runs(self, start: Instant, end: Instant) -> Intervals:
         """When each lasting pair is chosen, for all blocks that reach into [start, end).
 
-        `pair` is a * n + b. Where blocks join, an old pair ends with the first of its ends and a
-        new one begins with the last of its own: so all old links of a satellite have ended when
-        its new ones begin, and it never needs more terminals than it has.
+        `pair` is a * n + b.
         """
         first = start // BLOCK_NS
         if start - first * BLOCK_NS < JOIN_NS:
             first -= 1  # its links may not have ended
         numbers = range(first, -(-end // BLOCK_NS))
-        pieces = [self._piece(number, number > first, number < numbers[-1]) for number in numbers]
-        pair, begin, finish = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        pairs = [self.block(number).pairs for number in numbers]
+        begins = [np.full(p.size, k * BLOCK_NS) for k, p in zip(numbers, pairs, strict=True)]
+        finishes = [begin + BLOCK_NS for begin in begins]
+        for k, number in enumerate(numbers[1:]):
+            join = _join(pairs[k], self.block(number), self._policy.terminals)
+            finishes[k][np.searchsorted(pairs[k], join.old)] += join.until_ns
+            begins[k + 1][np.searchsorted(pairs[k + 1], join.new)] += join.from_ns
+        pair, begin, finish = (np.concatenate(column) for column in (pairs, begins, finishes))
         order = np.lexsort((begin, pair))
         return joined(Intervals(pair[order], begin[order], finish[order]))
-
-    def _piece(self, number: int, follows: bool, goes_on: bool) -> Intervals:
-        """One block's pairs: from its join with the last block to its join with the next."""
-        pairs = self.block(number).pairs
-        begin = np.full(pairs.size, number * BLOCK_NS)
-        finish = np.full(pairs.size, (number + 1) * BLOCK_NS)
-        n = self._sky.n_satellites
-        a, b = pairs // n, pairs % n
-        if follows:
-            turn = turns(self.block(number).orbits)
-            fresh = ~np.isin(pairs, self.block(number - 1).pairs, assume_unique=True)
-            begin += np.where(fresh, np.maximum(turn[a], turn[b]) * SLOT_NS, 0)
-        if goes_on:
-            turn = turns(self.block(number + 1).orbits)
-            old = ~np.isin(pairs, self.block(number + 1).pairs, assume_unique=True)
-            finish += np.where(old, np.minimum(turn[a], turn[b]) * SLOT_NS, 0)
-        return Intervals(pairs, begin, finish)

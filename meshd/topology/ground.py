@@ -21,7 +21,7 @@ HOLD_NS = 30 * MINUTE
 
 
 def lead_ns(policy: LinkPolicy) -> int:
-    """How long before an instant a station's choice may have been made."""
+    """How long before an instant a station's choice may have been made, and how far it looked."""
     return {"all": 0, "highest": SLOT_NS, "longest": HOLD_NS}[policy.ground]
 
 
@@ -67,14 +67,19 @@ def _highest(
 
 
 def _longest(seen: Intervals, slots: range, antennas: int) -> list[tuple[int, int, int]]:
-    """Each antenna keeps its satellite until it sets, then turns to the one that stays longest."""
+    """Each antenna keeps its satellite until it sets, then turns to the one that stays longest.
+
+    Of those that outlast the period the first by number.
+    """
     chosen, held = [], list[int]()
     for at in slots:
         if at % HOLD_NS == 0:
             held = []
         held = [row for row in held if seen.finish[row] > at]
         rows = np.flatnonzero((seen.begin <= at) & (at < seen.finish))
-        stays = np.lexsort((seen.pair[rows], -seen.finish[rows]))
+        # Nobody knows more than the period: windows that end sooner must choose alike.
+        until = np.minimum(seen.finish[rows], at - at % HOLD_NS + HOLD_NS)
+        stays = np.lexsort((seen.pair[rows], -until))
         for row in rows[stays].tolist():
             if len(held) == antennas:
                 break

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from meshd.ephemeris.sky import Sky
 from meshd.kernels.edges import Couples, margins
 from meshd.kernels.pairing import Terminals, hashes, match
 from meshd.kernels.visibility import CROSS, Limits, Scene
-from meshd.topology.contacts import Intervals, joined
+from meshd.topology.contacts import NEVER, Intervals
 from meshd.topology.policy import LinkPolicy
 from meshd.topology.trajectory import FloatArray, IntArray
-from protocols.types import Instant
+from protocols.types import MINUTE, Duration, Instant
 
-_RANGE_MAX_KM = 3_000.0
+_RANGE_MAX_KM = 4_500.0
 _RANGE_MIN_KM = 50.0
 _RANGE_WANTED_KM = 2_000.0
 _RANGE_BIN_KM = 200.0
 _SPEED_BIN_KM_S = 0.5
-_NEIGHBOURS_MAX = 32
-"""How many of the nearest a satellite considers; four terminals seldom look past the tenth."""
+_NEIGHBOURS_MAX = 64
+"""How many of the nearest a satellite considers."""
+STAY_NS = 30 * MINUTE
+_LOOKS, _LOOKS_MIN = 11, 4
+"""A pair is looked at so often in a tick; one in sight for fewer looks is not worth turning to."""
 
 
 class Passing:
@@ -32,75 +37,110 @@ class Passing:
         self._scene = scene
         self._limits = limits
 
-    def runs(self, ticks: IntArray, lasting: Intervals) -> Intervals:
-        """When each passing pair is chosen, tick by tick, beside the lasting ones.
+    def runs(self, start: Instant, end: Instant, lasting: Intervals) -> Intervals:
+        """When each passing pair is chosen, for all ticks that reach into [start, end).
 
-        `pair` is a * n + b. A terminal is free in a tick if no lasting link uses it at any time of
-        the tick.
+        `pair` is a * n + b. Under `fitted` those that stay in sight for a whole STAY_NS are chosen
+        first, for all of it; what terminals they leave is paired tick by tick.
         """
-        pieces = []
-        for tick in ticks.tolist():
-            until = tick + self._policy.tick_ns
-            standing = lasting.pair[(lasting.begin < until) & (lasting.finish > tick)]
-            pairs = self._beside(standing, tick)
-            pieces.append(Intervals(pairs, np.full(pairs.size, tick), np.full(pairs.size, until)))
-        pair, begin, finish = (np.concatenate(column) for column in zip(*pieces, strict=True))
-        order = np.lexsort((begin, pair))
-        return joined(Intervals(pair[order], begin[order], finish[order]))
+        if self._policy.isl == "nearest":
+            return self._spans(start, end, self._policy.tick_ns, lasting)
+        staying = self._spans(start, end, STAY_NS, lasting)
+        standing = Intervals(*(np.concatenate(both) for both in zip(lasting, staying, strict=True)))
+        brief = self._spans(start, end, self._policy.tick_ns, standing)
+        pair, begin, finish = (np.concatenate(both) for both in zip(staying, brief, strict=True))
+        return Intervals(pair, begin, finish)
 
-    def _beside(self, standing: IntArray, tick: Instant) -> IntArray:
-        """The pairs of one tick among satellites left over by the pairs that stand.
+    def _spans(
+        self, start: Instant, end: Instant, span_ns: Duration, lasting: Intervals
+    ) -> Intervals:
+        """The pairs of every span, beside lasting ones that stand at any time of it."""
+        pieces = [NEVER]
+        for begin in range(start // span_ns * span_ns, end, span_ns):
+            span = (begin, begin + span_ns)
+            standing = lasting.pair[(lasting.begin < span[1]) & (lasting.finish > begin)]
+            pairs = self._beside(standing, span)
+            pieces.append(Intervals(pairs, *(np.full(pairs.size, edge) for edge in span)))
+        return Intervals(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
-        In sight now and at the next tick. Under `fitted` those that move slowest past each other
-        come first, under `nearest` the nearest.
+    def _beside(self, standing: IntArray, span: tuple[Instant, Instant]) -> IntArray:
+        """The pairs of a span among satellites left over by the pairs that stand.
+
+        Those that join what hangs apart come first, then those that stay in sight longest. Among
+        them, under `fitted`, the ones that move slowest past each other, under `nearest` the
+        nearest.
         """
-        n = self._satellites
+        n, begin = self._satellites, span[0]
         used = np.bincount(standing // n, minlength=n) + np.bincount(standing % n, minlength=n)
         free = np.maximum(self._policy.terminals - used, 0).astype(np.int8)
-        i, j = self._in_sight(np.flatnonzero(free > 0), tick)
-        fresh = ~np.isin(i * n + j, standing)
-        i, j = i[fresh], j[fresh]
-        order = self._order(i, j, self._knot(tick))
-        i, j = i[order], j[order]
-        taken = np.zeros(i.size, np.int8)
-        match(i, j, np.zeros(0, np.int8), Terminals(free, np.zeros(n, np.int8)), taken)
-        return np.asarray((i * n + j)[taken != 0])
+        near = np.setdiff1d(self._near(np.flatnonzero(free > 0), begin), standing)
+        held = self._held(near, span)
+        parts = self._parts(standing)
+        apart = parts[near // n] != parts[near % n]
+        if span[1] - begin == self._policy.tick_ns:
+            keep = held >= _LOOKS_MIN
+        else:
+            # Who hangs together with few keeps what is free for a link to others.
+            keep = (held == _LOOKS) & (apart | (parts[near // n] == np.bincount(parts).argmax()))
+        near, held, apart = near[keep], held[keep], apart[keep]
+        near = near[self._order(near, held + _LOOKS * apart, begin)]
+        taken = np.zeros(near.size, np.int8)
+        spare = Terminals(free, np.zeros(n, np.int8))
+        match(near // n, near % n, np.zeros(0, np.int8), spare, taken)
+        return np.asarray(near[taken != 0])
 
-    def _knot(self, tick: Instant) -> int:
-        return (tick - self._scene.first) // self._scene.step_ns
+    def _parts(self, standing: IntArray) -> IntArray:
+        """A number for each satellite, the same for those that hang together by these pairs."""
+        n = self._satellites
+        links = (np.ones(standing.size, np.int8), (standing // n, standing % n))
+        _, part = connected_components(coo_array(links, shape=(n, n)), directed=False)
+        return np.asarray(part, dtype=np.int64)
 
-    def _in_sight(self, free: IntArray, tick: Instant) -> tuple[IntArray, IntArray]:
-        positions = self._scene.positions[self._knot(tick)]
-        here = positions[free]
+    def _near(self, free: IntArray, tick: Instant) -> IntArray:
+        """Each with the nearest of the others, as a * n + b, ascending."""
+        here = self._positions(tick)[free]
         placed = np.isfinite(here).all(axis=1)
         free, here = free[placed], here[placed]
         if free.size < 2:
-            return free[:0], free[:0]
-        tree = cKDTree(here)
+            return free[:0]
         many = min(_NEIGHBOURS_MAX + 1, free.size)
-        _, near = tree.query(here, many, distance_upper_bound=_RANGE_MAX_KM)
+        _, near = cKDTree(here).query(here, many, distance_upper_bound=_RANGE_MAX_KM)
         row, column = np.nonzero(near < free.size)
         i, j = free[row], free[near[row, column]]
-        key = np.unique(np.minimum(i, j) * self._satellites + np.maximum(i, j))
-        i, j = key // self._satellites, key % self._satellites
-        i, j = i[i != j], j[i != j]
-        far = _range_km(positions, i, j) > _RANGE_MIN_KM
-        i, j = i[far], j[far]
-        couples = Couples(i, j, np.full(i.size, CROSS, np.int8))
-        seen = margins(self._scene, self._limits, couples, tick) >= 0.0
-        seen &= margins(self._scene, self._limits, couples, tick + self._policy.tick_ns) >= 0.0
-        return i[seen], j[seen]
+        apart = i != j
+        low, high = np.minimum(i, j)[apart], np.maximum(i, j)[apart]
+        pairs = np.unique(low * self._satellites + high)
+        return np.asarray(pairs[self._range_km(pairs, tick) > _RANGE_MIN_KM])
 
-    def _order(self, i: IntArray, j: IntArray, k: int) -> IntArray:
-        range_km = _range_km(self._scene.positions[k], i, j)
+    def _held(self, pairs: IntArray, span: tuple[Instant, Instant]) -> IntArray:
+        """At how many looks from the begin of a span each pair is in sight without a break."""
+        n = self._satellites
+        couples = Couples(pairs // n, pairs % n, np.full(pairs.size, CROSS, np.int8))
+        seen, held = np.ones(pairs.size, dtype=bool), np.zeros(pairs.size, dtype=np.int64)
+        for look in range(_LOOKS):
+            at = span[0] + (span[1] - span[0]) * look // (_LOOKS - 1)
+            seen &= margins(self._scene, self._limits, couples, at) >= 0.0
+            held += seen
+        return held
+
+    def _order(self, pairs: IntArray, first: IntArray, tick: Instant) -> IntArray:
+        i, j = pairs // self._satellites, pairs % self._satellites
+        range_km, tie = self._range_km(pairs, tick), hashes(i, j)
         if self._policy.isl == "nearest":
-            return np.lexsort((hashes(i, j), np.floor(range_km)))
-        turning = self._scene.velocities[k, i] - self._scene.velocities[k, j]
+            return np.lexsort((tie, np.floor(range_km), -first))
+        velocities = self._scene.velocities[self._knot(tick)]
+        turning = velocities[i] - velocities[j]
         speed = np.floor(np.sqrt((turning**2).sum(axis=1)) / _SPEED_BIN_KM_S)
         off = np.floor(np.abs(range_km - _RANGE_WANTED_KM) / _RANGE_BIN_KM)
-        return np.lexsort((hashes(i, j), off, speed))
+        return np.lexsort((tie, off, speed, -first))
 
+    def _range_km(self, pairs: IntArray, tick: Instant) -> FloatArray:
+        positions = self._positions(tick)
+        away = positions[pairs // self._satellites] - positions[pairs % self._satellites]
+        return np.asarray(np.sqrt((away**2).sum(axis=1)))
 
-def _range_km(positions: FloatArray, i: IntArray, j: IntArray) -> FloatArray:
-    away = positions[i] - positions[j]
-    return np.asarray(np.sqrt((away**2).sum(axis=1)))
+    def _positions(self, tick: Instant) -> FloatArray:
+        return np.asarray(self._scene.positions[self._knot(tick)])
+
+    def _knot(self, tick: Instant) -> int:
+        return (tick - self._scene.first) // self._scene.step_ns

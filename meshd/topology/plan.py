@@ -20,6 +20,8 @@ from meshd.ephemeris.sky import Kind
 from meshd.topology.trajectory import FloatArray, IntArray, Trajectory
 from protocols.types import Duration, Instant
 
+CONTACTS_MAX = 5_000_000
+
 LightTime: TypeAlias = Callable[[int, int, Instant], Duration]
 
 
@@ -199,6 +201,11 @@ def assemble(
         _changes={},
         derived={},
     )
+
+
+def plan_digest(sky_digest: str, policy_code: str, start: Instant, end: Instant) -> str:
+    """sha256 (hex) over what a plan follows from."""
+    return hashlib.sha256(f"{sky_digest}|{policy_code}|{start}|{end}".encode()).hexdigest()
 
 
 def _rows_of(a: np.ndarray, b: np.ndarray, sites: int) -> _Rows:

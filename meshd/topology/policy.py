@@ -77,7 +77,7 @@ def policy_for(sky: Sky) -> LinkPolicy:
     if not sky.shells:
         return LinkPolicy(
             isl="fitted",
-            slew_max_deg_s=0.5,
+            slew_max_deg_s=1.0,
             sun_exclusion_deg=1.0,
             acquisition_ns=15 * SECOND,
             age_margin=True,
@@ -112,6 +112,8 @@ def check_policy(policy: LinkPolicy) -> LinkPolicy:
         )
     if not 0 <= p.acquisition_ns <= 10 * MINUTE:
         raise InputError("bad-policy", "acquisition takes 0 to 10 minutes")
+    if p.tick_ns % (30 * SECOND):
+        raise InputError("bad-policy", "the tick is a multiple of 30 s, where states are known")
     if p.isl_rate_bps <= 0 or p.ground_rate_bps <= 0 or p.tick_ns <= 0:
         raise InputError("bad-policy", "rates and the tick are more than 0")
     return policy

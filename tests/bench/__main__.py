@@ -10,7 +10,7 @@ import argparse
 
 from rich.console import Console
 
-from tests.bench import full, kernel, routes, whole, wire
+from tests.bench import full, kernel, routes, sky, whole, wire
 from tests.bench.measure import hardware, show_rows
 
 ABOUT_ROUTES = """\
@@ -19,7 +19,7 @@ departure, waits for contacts to come and keeps the ways; the baselines get a fi
 graph of one instant and answer with lengths alone.
 """
 
-SUBJECTS = ("routes", "wire", "kernel", "whole", "large", "full")
+SUBJECTS = ("sky", "routes", "wire", "kernel", "whole", "large", "full")
 SLOW = ("large", "full")
 """Measured only when asked for: minutes, and gigabytes."""
 
@@ -34,6 +34,8 @@ def main() -> None:
         parser.error(f"no subject is called {unknown[0]}; there are {', '.join(SUBJECTS)}")
     console = Console(width=130)
     console.print(f"On {hardware()}\n", highlight=False)
+    if "sky" in wanted:
+        show_rows(console, sky.rows())
     if "routes" in wanted:
         show_rows(console, routes.rows())
         console.print(ABOUT_ROUTES)

@@ -9,8 +9,10 @@ import pytest
 
 from meshd.config import load_config
 from meshd.daemon.plans import world_of
+from meshd.ephemeris import Elements, parse_time
 from meshd.ephemeris.tle import checksum
 from tests.cli.conftest import meshd
+from tests.ephemeris.tabled import T0, grid, operator_text, truth
 
 AT = "2026-01-01T00:10:00Z"
 
@@ -60,6 +62,26 @@ def test_a_file_nobody_refuses_is_not_warned_about(catalog: Path) -> None:
     assert (ran.code, ran.err, ran.json["refused"]) == (0, "", [])
 
 
+def test_stale_elements_are_warned_about_with_their_cost(catalog: Path) -> None:
+    asked = ("links", "SAT 1", "--catalog", str(catalog), "--for", "5m", "--json")
+    fresh = meshd(*asked, "--from", "2026-01-01T23:00:00Z")
+    stale = meshd(*asked, "--from", "2026-01-03T12:00:00Z")
+    assert fresh.err == "" and fresh.json["elements"]["median_age_s"] == 23 * 3_600
+    assert stale.json["elements"] == {
+        "count": 240, "median_age_s": 216_000.0, "oldest_age_s": 216_000.0, "oldest": "SAT 1",
+    }  # fmt: skip
+    assert "240 satellites above 420 km are 2.5 days from their epoch" in stale.err
+    assert "off by about 10 km along the track, 1 in 20 by 140 km" in stale.err
+    assert stale.json["warnings"]
+
+
+def test_exchanged_planes_and_satellites_are_warned_about() -> None:
+    asked = ("links", "London", "--from", AT, "--for", "1m", "--constellation")
+    ran = meshd(*asked, "D:550:53:1584/22/17")
+    assert ran.code == 0 and "starlink-1 is 72 planes of 22" in ran.err
+    assert "warning" not in meshd(*asked, "starlink-1").err
+
+
 def test_several_files_and_folders_are_one_sky(catalog: Path, tmp_path: Path) -> None:
     lines = catalog.read_text().splitlines()
     folder = tmp_path / "folder"
@@ -72,7 +94,27 @@ def test_several_files_and_folders_are_one_sky(catalog: Path, tmp_path: Path) ->
     assert meshd(*asked, *places).json == meshd(*asked, "--catalog", str(catalog)).json
     config = load_config(tmp_path, {"catalog": [str(folder), str(tmp_path / "b.txt")]}, {})
     world = world_of(config)
-    assert world is not None and world.sky.n_satellites == 240 and world.warnings == ()
+    assert world is not None and world.sky.n_satellites == 240
+    assert world.warnings(parse_time(AT)) == []
+
+
+def test_a_folder_of_operators_ephemerides_is_a_sky_for_as_long_as_they_last(
+    tmp_path: Path,
+) -> None:
+    nodes = grid(181)
+    for number in range(1, 4):
+        e = Elements(f"S{number}", number, T0, 53.0, 0.0, 1e-4, 0.0, 12.0 * number, 15.05)
+        name = f"MEME_{number}_STARLINK-{number}_1790000_Operational_1_UNCLASSIFIED.txt"
+        (tmp_path / name).write_text(operator_text(nodes, truth(e, nodes)))
+    (tmp_path / "MANIFEST.txt").write_text("MEME_1\n")
+    asked = ("links", "starlink-2", "--catalog", str(tmp_path), "--for", "10m", "--json")
+    seen = meshd(*asked, "--from", "2025-06-28T01:00:00Z")
+    assert (seen.code, seen.err) == (0, ""), seen.err
+    assert sorted(row["peer"] for row in seen.json["links"]) == ["STARLINK-1", "STARLINK-3"]
+    over = meshd(*asked, "--from", "2025-06-28T04:00:00Z")
+    assert over.json["links"] == []
+    assert "3 of 3 satellites have no position then, such as STARLINK-1" in over.err
+    assert "its ephemeris is from 2025-06-28T00:00:00.000Z to 2025-06-28T03:00:00.000Z" in over.err
 
 
 def test_a_folder_of_hypatias_is_a_sky_with_its_stations(tmp_path: Path) -> None:
@@ -100,3 +142,19 @@ def test_json_of_a_constellation_says_nothing_was_refused() -> None:
     ran = meshd("route", "London", "Sydney", "--constellation", "starlink-1", "--at", AT, "--json")
     answer = json.loads(ran.out)
     assert (answer["refused"], answer["warnings"]) == ([], [])
+
+
+def test_a_daemon_in_the_background_warns_where_it_was_started(
+    catalog: Path, tmp_path: Path
+) -> None:
+    catalog.write_text(catalog.read_text() + "LAST\n1 00999U\n")
+    home = tmp_path / "home"
+    up = ("up", "--detach", "--satellite", "SAT 5", "--epoch", AT, "--catalog", str(catalog))
+    ran = meshd(*up, home=home)
+    try:
+        assert ran.code == 0, ran.err
+        assert "meshd: warning: 1 refused, the rest is used" in ran.err
+        assert f"{catalog} line 722: LAST: line 1 has no line 2 after it" in ran.err
+        assert "epoch" not in ran.err
+    finally:
+        meshd("down", home=home)

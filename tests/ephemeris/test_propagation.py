@@ -100,14 +100,15 @@ def test_periods(h_km: float, period_s: float) -> None:
 
 @pytest.mark.parametrize(("h_km", "i_deg"), [(500, 97.402), (800, 98.603), (1400, 101.427)])
 def test_j2_turns_sun_synchronous_planes_once_a_year(h_km: float, i_deg: float) -> None:
-    node_rate, _ = j2_rates_rad_s(h_km, i_deg)
+    node_rate = j2_rates_rad_s(h_km, i_deg).node
     assert node_rate * 365.2422 * 86_400 == pytest.approx(2 * math.pi, rel=1e-4)
 
 
 @pytest.mark.parametrize("preset", ["iridium", "starlink-1", "starlink-3"])
 def test_j2_drift_against_sgp4(preset: str) -> None:
     shell = PRESETS[preset]
-    node_rate, latitude_rate = j2_rates_rad_s(shell.altitude_km, shell.inclination_deg)
+    rates = j2_rates_rad_s(shell.altitude_km, shell.inclination_deg)
+    node_rate, latitude_rate = rates.node, rates.latitude
     turns = mean_motion_rad_s(shell.altitude_km) * 86_400 / (2 * math.pi)
     e = Elements("x", 1, WALKER_EPOCH, shell.inclination_deg, 0.0, 1e-6, 0.0, 0.0, turns)
     day = np.array([WALKER_EPOCH, WALKER_EPOCH + 24 * HOUR])

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshd.ephemeris import (
     CITIES,
@@ -17,6 +19,7 @@ from meshd.ephemeris import (
     shells_of,
     sky_from_preset,
 )
+from meshd.ephemeris.names import fold
 from meshd.ephemeris.propagate import EARTH_RADIUS_KM, mean_motion_rad_s
 from meshd.ephemeris.walker import check_shell
 from protocols.errors import InputError, NotFound
@@ -36,6 +39,13 @@ TABLE = {
     "telesat-2": (40, 33, None),
     "oneweb": (12, 49, None),
     "uniform-1600": (40, 40, None),
+    "starlink-gen2-1": (28, 120, None),
+    "starlink-gen2-2": (28, 120, None),
+    "starlink-gen2-3": (28, 120, None),
+    "oneweb-2-1": (36, 49, None),
+    "oneweb-2-2": (32, 72, None),
+    "oneweb-2-3": (32, 72, None),
+    "starlink-2019": (24, 66, None),
 }
 
 
@@ -139,3 +149,12 @@ def test_an_unknown_city_offers_the_nearest() -> None:
     with pytest.raises(NotFound) as caught:
         find_city("Lodnon")
     assert caught.value.code == "unknown-city" and "London" in caught.value.message
+
+
+@given(st.one_of(st.text(), st.text(st.characters(codec="ascii"))))
+def test_a_folded_name_is_words_joined_by_hyphens_and_stays_so(name: str) -> None:
+    folded = fold(name)
+    assert fold(folded) == folded == folded.casefold()
+    assert folded == "-".join(folded.split("-")) and not folded.startswith("-")
+    # An accent that is dropped sends the same name down the other road.
+    assert fold(f"\u0301{name}") == folded

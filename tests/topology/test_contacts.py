@@ -267,8 +267,10 @@ def test_a_delta_is_alike_everywhere(preset: str) -> None:
 
 
 def test_the_partner_slot_is_the_one_with_the_shortest_longest_link() -> None:
-    shell = PRESETS["starlink-1"]
+    shell = replace(PRESETS["starlink-1"], phasing=17)
     assert slot_shift(shell) == 0
+    # 8.9 of 16.4 degrees ahead: the one behind is nearer.
+    assert slot_shift(replace(shell, phasing=39)) == -1
     # The same geometry with its lead counted from the slot before.
     assert slot_shift(replace(shell, phasing=71)) == -1
 

@@ -1,0 +1,123 @@
+"""A contact plan as bytes: a header, then its columns, small enough to send to a satellite.
+
+Columns stand one after another, each as differences where that makes them small, each split into
+planes of bytes (all lowest bytes first), and squeezed by zlib. Positions are not kept: whoever
+reads a plan has the sky it was predicted from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from meshd.ephemeris.sky import Sky
+from meshd.topology.plan import CONTACTS_MAX, Columns, ContactPlan, Header, assemble, plan_digest
+from meshd.topology.trajectory import IntArray, make_trajectory
+from protocols.errors import InputError
+from protocols.types import MILLISECOND, Instant
+
+MAGIC = b"meshd plan 1\n"
+_HEADER_BYTES_MAX = 65_536
+_BYTES_EACH = 4
+_COLUMNS = 5
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    sky_digest: str
+    policy_code: str
+    start: Instant
+    end: Instant
+    contacts: int
+    rates_bps: tuple[float, ...]
+    sha256: bytes
+    """Over the squeezed columns."""
+
+
+def pack(plan: ContactPlan) -> bytes:
+    """The plan in few bytes; `unpack` with the same sky gives its contacts back."""
+    rates, rate = np.unique(plan.rate_bps, return_inverse=True)
+    begin = (plan.begin - plan.start) // MILLISECOND
+    length = (plan.finish - plan.begin) // MILLISECOND
+    columns = (np.diff(begin, prepend=0), length, plan.a, plan.b, rate)
+    squeezed = zlib.compress(b"".join(_planes(np.asarray(column)) for column in columns), 9)
+    head = _Head(
+        plan.sky_digest,
+        plan.policy_code,
+        plan.start,
+        plan.end,
+        plan.n_contacts,
+        tuple(rates.tolist()),
+        hashlib.sha256(squeezed).digest(),
+    )
+    told = msgspec.msgpack.encode(head)
+    return MAGIC + len(told).to_bytes(4, "big") + told + squeezed
+
+
+def unpack(data: bytes, sky: Sky) -> ContactPlan:
+    """The plan that `pack` wrote, with positions from the sky it was predicted from.
+
+    Raises InputError "bad-plan" (not one of ours, or damaged) or "other-sky".
+    """
+    head, squeezed = _read(data)
+    if head.sky_digest != sky.digest:
+        raise InputError("other-sky", "this plan was predicted from other elements or stations")
+    try:
+        columns = _columns(head, squeezed, sky.n_sites)
+    except (zlib.error, IndexError, ValueError) as error:
+        raise InputError("bad-plan", f"the columns of this plan cannot be read: {error}") from None
+    trajectory = make_trajectory(sky, head.start, head.end)
+    header = Header(
+        head.sky_digest, head.policy_code, _digest(head), sky.names, sky.kinds, head.start, head.end
+    )
+    return assemble(header, columns, trajectory, trajectory.light_time_ns)
+
+
+def _digest(head: _Head) -> str:
+    return plan_digest(head.sky_digest, head.policy_code, head.start, head.end)
+
+
+def _read(data: bytes) -> tuple[_Head, bytes]:
+    at = len(MAGIC) + 4
+    size = int.from_bytes(data[len(MAGIC) : at], "big")
+    if not data.startswith(MAGIC) or size > _HEADER_BYTES_MAX or len(data) < at + size:
+        raise InputError("bad-plan", "this is no contact plan of meshd")
+    try:
+        head = msgspec.msgpack.decode(data[at : at + size], type=_Head)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError("bad-plan", f"the header of this plan cannot be read: {error}") from None
+    squeezed = data[at + size :]
+    if hashlib.sha256(squeezed).digest() != head.sha256:
+        raise InputError("bad-plan", "this plan is damaged: its checksum does not fit")
+    if not (0 <= head.contacts <= CONTACTS_MAX and head.start < head.end):
+        raise InputError("bad-plan", f"a plan of {head.contacts} contacts is not read")
+    return head, squeezed
+
+
+class _Cursor(NamedTuple):
+    table: np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+
+    def column(self, at: int) -> IntArray:
+        planes = self.table[at * _BYTES_EACH : (at + 1) * _BYTES_EACH].astype(np.int64)
+        return np.asarray(sum(planes[k] << (8 * k) for k in range(_BYTES_EACH)), dtype=np.int64)
+
+
+def _columns(head: _Head, squeezed: bytes, sites: int) -> Columns:
+    size = head.contacts * _BYTES_EACH * _COLUMNS
+    raw = zlib.decompressobj().decompress(squeezed, size + 1)
+    table = np.frombuffer(raw, np.uint8).reshape(_BYTES_EACH * _COLUMNS, head.contacts)
+    gap, length, a, b, rate = (_Cursor(table).column(at) for at in range(_COLUMNS))
+    begin = head.start + np.cumsum(gap) * MILLISECOND
+    finish = begin + length * MILLISECOND
+    if head.contacts and (int(b.max()) >= sites or (a >= b).any() or int(finish.max()) > head.end):
+        raise ValueError("a contact is of no site, or outside the window")
+    return Columns(a, b, begin, finish, np.array(head.rates_bps)[rate])
+
+
+def _planes(column: IntArray) -> bytes:
+    """The lowest bytes of all entries, then the next."""
+    entries = column.astype("<u4").view(np.uint8).reshape(-1, _BYTES_EACH)
+    return entries.T.tobytes()
