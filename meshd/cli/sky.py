@@ -1,4 +1,4 @@
-"""`meshd route`, `links` and `constellations`: from a daemon, or from a sky alone."""
+"""`meshd links` and `constellations`: from a daemon, or from a sky alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshd.cli.client import Client
-from meshd.cli.talk import Home, Json, emit, facts, ms, say, table
+from meshd.cli.talk import Home, Json, emit, ms, say, table
 from protocols.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,40 +27,9 @@ Catalog = Annotated[
 ]
 
 
-def route(
-    source: Annotated[str, typer.Argument(metavar="A", help="A node, a site or a city.")],
-    target: Annotated[str, typer.Argument(metavar="B", help="A node, a site or a city.")],
-    at: Annotated[str | None, typer.Option("--at", help="TIME or +20m [now].")] = None,
-    constellation: Constellation = None,
-    catalog: Catalog = None,
-    home: Home = None,
-    json: Json = False,
-) -> None:
-    """The way between two nodes, or, offline, between two places of a sky.
-
-    Example: meshd route London Sydney --constellation starlink-1 --at 2026-01-01T00:00:00Z
-    """
-    if constellation or catalog:
-        from meshd.cli.offline import offline_route  # numpy: 150 ms
-
-        answer = offline_route((source, target), at, constellation, catalog, _warn)
-    else:
-        answer = Client(home).get("/v1/route", {"from": source, "to": target, "at": at})
-    if json:
-        emit(answer)
-        return
-    over = answer.get("great_circle_rtt_ms")
-    rows: list[tuple[str, object]] = [
-        ("path", " > ".join(answer["path"])),
-        ("hops", answer["hops"]),
-        ("at", answer["at"]),
-        ("one way", ms(answer["one_way_ms"])),
-        ("round trip", ms(answer["rtt_ms"])),
-        ("holds until", answer["valid_until"] or "beyond what was looked at"),
-    ]
-    if over is not None:
-        rows.append(("light over ground", f"{ms(over)} round trip, along the great circle"))
-    facts(rows)
+PlanFile = Annotated[
+    str | None, typer.Option("--plan", help="Offline: a contact plan of ION's; no orbits needed.")
+]
 
 
 def links(
@@ -76,6 +45,7 @@ def links(
     ] = None,
     constellation: Constellation = None,
     catalog: Catalog = None,
+    plan: PlanFile = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -83,19 +53,26 @@ def links(
 
     Example: meshd links --for 2h
     """
-    if constellation or catalog:
+    if constellation or catalog or plan:
         from meshd.cli.offline import offline_links
+        from meshd.cli.setting import Source
 
         if node is None:
             raise InputError("usage", "offline, name the satellite or city: meshd links NODE ...")
         span = (start, duration)
-        answer = offline_links(node, span, stations or "", constellation, catalog, _warn)
+        answer = offline_links(
+            node, span, stations or "", Source(constellation, catalog, plan), warn
+        )
     else:
         query = {"node": node, "from": start, "for": duration}
         answer = Client(home).get("/v1/links", query)
     if json:
         emit(answer)
-        return
+    else:
+        _show_links(answer)
+
+
+def _show_links(answer: dict[str, Any]) -> None:
     say(f"{answer['node']}, {answer['from']} to {answer['until']}")
     table(
         ("PEER", "BEGIN", "FINISH", "RANGE", "LIGHT", "NOW"),
@@ -114,7 +91,7 @@ def links(
     )
 
 
-def _warn(line: str) -> None:
+def warn(line: str) -> None:
     say(f"meshd: warning: {line}")
 
 

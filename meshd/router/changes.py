@@ -15,23 +15,27 @@ SightAt = Callable[[Instant], Sight | None]
 """The sites at an instant; None for a plan without a sky."""
 
 
-def why_each(timeline: Timeline, sight_at: SightAt, step: Duration = 1) -> list[str]:
+def why_each(
+    timeline: Timeline, sight_at: SightAt, step: Duration = 1, otherwise: str = "became shorter"
+) -> list[str]:
     """For every stretch of a timeline why it began, in words; "" for the first.
 
-    On a grid what changed may have done so anywhere in the `step` before.
+    On a grid what changed may have done so anywhere in the `step` before. `otherwise` is said
+    where no contact was the reason.
     """
     first = timeline.stretches[0]
     told = [""]
     if not first.path:
         told = [why_no_route(timeline.plan, timeline.source, timeline.target, first.begin)]
     for before, after in pairwise(timeline.stretches):
-        told.append(_why(timeline, (before, after), sight_at, step))
+        told.append(_contact(timeline, (before, after), sight_at, step) or otherwise)
     return told
 
 
-def _why(
+def _contact(
     timeline: Timeline, change: tuple[Stretch, Stretch], sight_at: SightAt, step: Duration
-) -> str:
+) -> str | None:
+    """What a contact had to do with a change, if it had."""
     before, after = change
     plan, at = timeline.plan, after.begin
     lost = _edge(plan, before.path, at - step, at)
@@ -41,7 +45,7 @@ def _why(
     won = _edge(plan, after.path, at, at - step)
     if won is not None:
         return f"{_pair(plan, won)} began"
-    return "became shorter" if timeline.objective.name == "delay" else "became better"
+    return None
 
 
 def _edge(

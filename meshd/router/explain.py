@@ -9,7 +9,7 @@ import numpy as np
 
 from meshd.router.arrival import earliest_arrival
 from meshd.router.changes import SightAt
-from meshd.router.objective import DELAY, NS_PER_KM
+from meshd.router.objective import DELAY, NS_PER_KM, Objective
 from meshd.router.snapshot import Route, snapshot_route
 from meshd.router.steady import route_over
 from meshd.router.window import usable_links, window_of
@@ -57,10 +57,14 @@ class Explanation:
 
 
 def explain(
-    plan: ContactPlan, ends: tuple[int, int], at: Instant, sight_at: SightAt
+    plan: ContactPlan,
+    ends: tuple[int, int],
+    at: Instant,
+    sight_at: SightAt,
+    objective: Objective = DELAY,
 ) -> Explanation:
-    """The explanation of the best route by delay."""
-    route = snapshot_route(plan, *ends, at)
+    """The explanation of the best route between two sites; shortcuts are by light time."""
+    route = snapshot_route(plan, *ends, at, objective)
     rides = _rides(plan, ends, at)
     if route is None:
         return Explanation(None, (), None, None, (), rides)
@@ -70,7 +74,7 @@ def explain(
         route=route,
         contacts=contacts,
         ends=_end(plan, route, contacts, sight_at),
-        next_best=_next_best(plan, route),
+        next_best=_next_best(plan, route, objective),
         shortcuts=_shortcuts(plan, route, sight_at),
         rides=rides,
     )
@@ -90,16 +94,18 @@ def _end(
     return first, sight.why_apart(*pair) if sight is not None else None
 
 
-def _next_best(plan: ContactPlan, route: Route) -> Route | None:
-    """The shortest path but one: it lacks at least one link of the shortest."""
+def _next_best(plan: ContactPlan, route: Route, objective: Objective) -> Route | None:
+    """The best path but one: it lacks at least one link of the best."""
     rows, at = plan.open_rows(route.at), route.at
     found = []
     for a, b in pairwise(route.path):
         low, high = min(a, b), max(a, b)
         others = rows[(plan.a[rows] != low) | (plan.b[rows] != high)]
-        other = route_over(plan, (route.source, route.target), at, others)
+        other = route_over(plan, (route.source, route.target), at, others, objective)
         if other is not None:
-            found.append((other.one_way_ns, len(other.path), other.path, other))
+            light = [plan.light_time_ns(x, y, at) for x, y in pairwise(other.path)]
+            cost = sum(map(objective.whole_cost, light))
+            found.append((cost, len(other.path), other.path, other))
     return min(found)[-1] if found else None
 
 

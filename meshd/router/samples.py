@@ -9,13 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 from meshd.router.objective import NS_PER_KM
-from meshd.router.timeline import Path, Timeline
+from meshd.router.timeline import Path, Timeline, check_step
 from meshd.topology.plan import ContactPlan
 from meshd.topology.trajectory import FloatArray, IntArray
-from protocols.errors import InputError
 from protocols.types import MILLISECOND, Duration
-
-SAMPLES_MAX = 2_000_000
 
 SAMPLE_NS: Duration = 100 * MILLISECOND
 """Between samples a round trip curves by less than 2 ns: 0.2 km / s^2 over 0.1 s."""
@@ -44,9 +41,7 @@ class Samples:
 
 def samples_of(timeline: Timeline, step: Duration = SAMPLE_NS) -> Samples:
     """A timeline's round trips from its start on. Raises InputError "bad-step"."""
-    if step <= 0 or (timeline.end - timeline.start) // step > SAMPLES_MAX:
-        message = f"a step is more than 0 and leaves at most {SAMPLES_MAX} samples"
-        raise InputError("bad-step", message)
+    check_step(step, timeline.end - timeline.start)
     instants = np.arange(timeline.start, timeline.end, step, dtype=np.int64)
     rtt, hops = np.full(instants.size, math.nan), np.zeros(instants.size, dtype=np.int64)
     for stretch in timeline.stretches:

@@ -1,4 +1,4 @@
-"""Shortest paths at an instant, and the instant at which the shortest path changes."""
+"""Shortest paths at an instant."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from meshd.router.objective import DELAY, Objective
 from meshd.topology.plan import ContactPlan
-from protocols.types import MILLISECOND, SECOND, SPEED_OF_LIGHT_KM_S, Duration, Instant
+from protocols.types import SECOND, SPEED_OF_LIGHT_KM_S, Duration, Instant
 
-_LOOK_NS = SECOND
-"""How far apart the path is looked at between events when its end is sought."""
 _BOUND_NS_PER_KM = SECOND / SPEED_OF_LIGHT_KM_S * (1 - 1e-5)
-_SLACK_NS = 100_000  # 1 s of motion at 2 v changes a path by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,79 +89,6 @@ def snapshot_graph(plan: ContactPlan, at: Instant) -> Any:
     return graph
 
 
-def valid_until(
-    plan: ContactPlan, source: int, target: int, at: Instant, horizon: Duration
-) -> Instant:
-    """The first instant after `at`, to 1 ms, when the shortest path is another (or there is none).
-
-    Looks once a second and at each contact that could matter, and bisects where the path differs;
-    a rival that is shorter for less than a second between two looks is not seen. At most
-    `horizon` ahead, and never past the end of the plan.
-    """
-    end = min(plan.end, at + horizon)
-    route = snapshot_route(plan, source, target, at)
-    path = _path(route)
-    now = at
-    for event in _events(plan, at, end):
-        while now < event:
-            # Just before an event the old contacts still stand.
-            later = min(now + _LOOK_NS, event)
-            look = later - 1 if later == event else later
-            seen = snapshot_route(plan, source, target, look) if look > now else route
-            if _path(seen) != path:
-                return _bisect(plan, path, (source, target), (now, look))
-            now, route = later, seen
-        if event < end and _matters(plan, route, (source, target), event):
-            route = snapshot_route(plan, source, target, event)
-            if _path(route) != path:
-                return event
-    return end
-
-
-def _events(plan: ContactPlan, at: Instant, end: Instant) -> list[Instant]:
-    """The instants in (at, end) when a contact begins or finishes, in order, and `end`."""
-    edges = np.unique(np.concatenate([plan.begin, plan.finish]))
-    return [*edges[(edges > at) & (edges < end)].tolist(), end]
-
-
-def _matters(plan: ContactPlan, route: Route | None, ends: tuple[int, int], event: Instant) -> bool:
-    """Whether the contacts that change at an event can change the shortest path.
-
-    One that finishes does if it is on the path; one that begins, only if light through it could
-    win even if the rest were straight lines.
-    """
-    if route is None:
-        return bool((plan.begin == event).any())
-    links = {frozenset(pair) for pair in zip(route.path, route.path[1:], strict=False)}
-    for row in np.flatnonzero(plan.finish == event).tolist():
-        if frozenset((int(plan.a[row]), int(plan.b[row]))) in links:
-            return True
-    from_source = _straight_line(plan, ends[0], event)
-    to_target = _straight_line(plan, ends[1], event)
-    for row in np.flatnonzero(plan.begin == event).tolist():
-        a, b = int(plan.a[row]), int(plan.b[row])
-        bound = min(from_source(a) + to_target(b), from_source(b) + to_target(a))
-        if bound + plan.light_time_ns(a, b, event) <= route.one_way_ns + _SLACK_NS:
-            return True
-    return False
-
-
-def _bisect(
-    plan: ContactPlan,
-    path: tuple[int, ...],
-    ends: tuple[int, int],
-    bracket: tuple[Instant, Instant],
-) -> Instant:
-    low, high = bracket
-    while high - low > MILLISECOND:
-        middle = (low + high) // 2
-        if _path(snapshot_route(plan, *ends, middle)) == path:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
 def _straight_line(plan: ContactPlan, target: int, at: Instant) -> Callable[[int], int]:
     """A lower bound, in ns, of the way from a site to the target.
 
@@ -179,10 +101,6 @@ def _straight_line(plan: ContactPlan, target: int, at: Instant) -> Callable[[int
     position = trajectory.position_km
     end = position(target, at)
     return lambda site: int(math.dist(position(site, at), end) * _BOUND_NS_PER_KM)
-
-
-def _path(route: Route | None) -> tuple[int, ...]:
-    return () if route is None else route.path
 
 
 def _walk(labels: dict[int, tuple[int, int, int]], source: int, target: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from meshd.router.objective import DELAY, Objective
 from meshd.router.samples import SAMPLE_NS, Samples, path_light_ns, samples_of
 from meshd.router.snapshot import Route, snapshot_route
 from meshd.router.timeline import Path, Stretch, Timeline, joined
@@ -91,16 +92,20 @@ def open_until(plan: ContactPlan, path: Path, at: Instant) -> Instant:
 
 
 def route_over(
-    plan: ContactPlan, ends: tuple[int, int], at: Instant, rows: IntArray
+    plan: ContactPlan,
+    ends: tuple[int, int],
+    at: Instant,
+    rows: IntArray,
+    objective: Objective = DELAY,
 ) -> Route | None:
-    """The shortest path over some contacts of a plan."""
+    """The best path at an instant over some contacts of a plan."""
     header = Header(
         plan.sky_digest, plan.policy_code, plan.digest, plan.names, plan.kinds, plan.start, plan.end
     )
     a, b = plan.a[rows].astype(np.int64), plan.b[rows].astype(np.int64)
     columns = Columns(a, b, plan.begin[rows], plan.finish[rows], plan.rate_bps[rows])
     some = assemble(header, columns, plan.trajectory, plan.light_time_ns)
-    return snapshot_route(some, *ends, at)
+    return snapshot_route(some, *ends, at, objective)
 
 
 def _good_until(

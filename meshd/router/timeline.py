@@ -28,6 +28,7 @@ from protocols.errors import InputError
 from protocols.types import HOUR, MILLISECOND, SECOND, Duration, Instant
 
 TIMELINE_MAX_NS = 24 * HOUR
+LOOKS_MAX = 2_000_000
 
 Path: TypeAlias = tuple[int, ...]
 Way: TypeAlias = tuple[int, ...]
@@ -75,10 +76,20 @@ class Timeline:
         return self.stretches[bisect_right(self._begins, instant) - 1]
 
     def on_grid(self, step: Duration) -> Timeline:
-        """What somebody sees who looks every `step` from the start on, and not in between."""
+        """What somebody sees who looks every `step` from the start on, and not in between.
+
+        Raises InputError "bad-step".
+        """
+        check_step(step, self.end - self.start)
         looks = range(self.start, self.end, step)
         seen = [Stretch(at, min(at + step, self.end), self.at(at).path) for at in looks]
         return Timeline(self.plan, self.source, self.target, self.objective, joined(seen))
+
+
+def check_step(step: Duration, length: Duration) -> None:
+    """Raises InputError "bad-step" unless a span is looked at so often, and not too often."""
+    if step <= 0 or length // step > LOOKS_MAX:
+        raise InputError("bad-step", f"a step is more than 0 and makes at most {LOOKS_MAX} looks")
 
 
 def timeline_of(
@@ -98,15 +109,66 @@ def timeline_of(
     start, end = span
     if not (plan.start <= start < end <= plan.end) or end - start > TIMELINE_MAX_NS:
         raise InputError("bad-window", "a timeline lies in its plan and is up to 24h long")
-    told = progress or (lambda at: None)
-    if ends[0] == ends[1]:
-        found: Iterator[Stretch] = iter([Stretch(start, end, (ends[0],))])
-    elif plan.trajectory is None:
-        found = _between_events(plan, ends, span, objective)
-    else:
-        search = _Search(plan, plan.trajectory, ends, objective, usable_links(plan, *ends))
-        found = search.stretches(span, told)
+    found = _stretches(plan, ends, span, objective, progress or (lambda at: None))
     return Timeline(plan, *ends, objective, joined(found))
+
+
+def valid_until(
+    plan: ContactPlan,
+    ends: tuple[int, int],
+    at: Instant,
+    end: Instant,
+    objective: Objective = DELAY,
+) -> Instant:
+    """The first instant after `at` when `snapshot_route` finds another path (or none).
+
+    `end` when it is the same up to then, as far as the plan goes. Where two paths cross slowly the
+    router, which counts whole nanoseconds, takes some milliseconds to tell them apart.
+    """
+    end = min(end, plan.end)
+
+    def path(instant: Instant) -> Path:
+        route = snapshot_route(plan, *ends, instant, objective)
+        return route.path if route else ()
+
+    first: Stretch | None = None
+    for stretch in _stretches(plan, ends, (at, end), objective, lambda at: None):
+        if first is not None and stretch.path != first.path:
+            return _seen_by_router(path, path(at), (at, stretch.begin, end))
+        first = stretch
+    return end
+
+
+def _seen_by_router(
+    path: Callable[[Instant], Path], before: Path, bounds: tuple[Instant, Instant, Instant]
+) -> Instant:
+    """Where, near the middle of three bounds, the router's path is first another than before."""
+    first, change, last = bounds
+    low, high, step = change - 1, change, MILLISECOND
+    while low > first and path(low) != before:
+        low, step = max(first, low - step), 2 * step
+    step = MILLISECOND
+    while high < last and path(high) == before:
+        high, step = min(last, high + step), 2 * step
+    while high - low > MILLISECOND:
+        middle = (low + high) // 2
+        low, high = (middle, high) if path(middle) == before else (low, middle)
+    return high
+
+
+def _stretches(
+    plan: ContactPlan,
+    ends: tuple[int, int],
+    span: tuple[Instant, Instant],
+    objective: Objective,
+    told: Progress,
+) -> Iterator[Stretch]:
+    if ends[0] == ends[1]:
+        return iter([Stretch(*span, (ends[0],))])
+    if plan.trajectory is None:
+        return _between_events(plan, ends, span, objective)
+    search = _Search(plan, plan.trajectory, ends, objective, usable_links(plan, *ends))
+    return search.stretches(span, told)
 
 
 def joined(found: Iterable[Stretch]) -> tuple[Stretch, ...]:

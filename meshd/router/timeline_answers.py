@@ -23,12 +23,20 @@ FIBRE_INDEX = 1.47
 """Refractive index of the glass in the ground: light goes at 0.68 c."""
 
 
-def timeline_json(timeline: Timeline, sight_at: SightAt, step: Duration | None) -> dict[str, Any]:
-    """A timeline; with a step as somebody sees it who looks on that grid, and only there."""
+def timeline_json(
+    timeline: Timeline,
+    sight_at: SightAt,
+    step: Duration | None,
+    otherwise: str = "became shorter",
+) -> dict[str, Any]:
+    """A timeline; with a step as somebody sees it who looks on that grid, and only there.
+
+    `otherwise` is why a path changed that no contact was the reason for.
+    """
     seen = timeline if step is None else timeline.on_grid(step)
     samples = samples_of(timeline) if step is None else samples_of(seen, step)
     plan, start = timeline.plan, timeline.start
-    reasons = why_each(seen, sight_at, step or 1)
+    reasons = why_each(seen, sight_at, step or 1, otherwise)
     pairs = list(zip(seen.stretches, reasons, strict=True))
     over_ms = great_circle_rtt_ms(plan, timeline.source, timeline.target, start)
     dark = [stretch for stretch in seen.stretches if not stretch.path]

@@ -60,7 +60,7 @@ class Sight:
         if elevation < 0:
             return f"{-elevation:.1f} degrees below the horizon of {name}"
         if elevation < least:
-            return f"too low: {elevation:.1f} degrees over {name}, at least {least:g}"
+            return f"too low: {elevation:.2f} degrees over {name}, at least {least:g}"
         return None
 
     def _why_no_laser(self, a: int, b: int) -> str | None:
