@@ -11,6 +11,7 @@ from meshd.router.offline import (
 )
 from meshd.router.overlay import Overlay
 from meshd.router.snapshot import Route, snapshot_graph, snapshot_route, valid_until
+from meshd.router.tree import SnapshotTree, snapshot_tree
 
 __all__ = [
     "ArrivalTree",
@@ -20,11 +21,13 @@ __all__ = [
     "Overlay",
     "Route",
     "RouteAnswer",
+    "SnapshotTree",
     "earliest_arrival",
     "plan_links",
     "plan_route",
     "route_answer",
     "snapshot_graph",
     "snapshot_route",
+    "snapshot_tree",
     "valid_until",
 ]
