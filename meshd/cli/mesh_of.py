@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, get_args
 from meshd.adapters.clock import MissionClock
 from meshd.adapters.skyfiles import load_sky
 from meshd.cli.jobfile import read_file
-from meshd.ephemeris import Sky, find_city, format_time, parse_time, sky_from_preset
+from meshd.ephemeris import Sky, find_city, format_time, parse_time
 from meshd.ephemeris.mean import mean_elements
-from meshd.ephemeris.sources import Loaded, refusals_told
+from meshd.ephemeris.sources import sky_from_constellation
 from meshd.router.offline import links_span
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
 from meshd.topology.changes import changes_between
@@ -87,7 +87,7 @@ def mesh_of(
     """The mesh of files or of a preset over a span (from, for), with stations in these cities."""
     if bool(files) == bool(constellation):
         raise InputError("usage", "give files of elements, or --constellation with a preset")
-    loaded = Loaded(sky_from_preset(constellation)) if constellation else load_sky(files or ())
+    loaded = sky_from_constellation(constellation) if constellation else load_sky(files or ())
     sky = loaded.sky.with_stations((*loaded.sky.stations, *map(find_city, cities)))
     start = _start(sky, span[0])
     policy = _policy(sky, wish)
@@ -96,7 +96,7 @@ def mesh_of(
     plan = build_plan(sky, policy, start, start + links_span(span[1]))
     took = (clock.now() - clock.epoch) / SECOND
     refused = [asdict(item) for item in loaded.refused]
-    return Mesh(sky, structure, policy, plan, took, refusals_told(loaded.refused), refused)
+    return Mesh(sky, structure, policy, plan, took, loaded.warnings(start), refused)
 
 
 def _start(sky: Sky, text: str | None) -> Instant:

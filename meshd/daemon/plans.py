@@ -68,6 +68,8 @@ class Plans:
 
     def __init__(self) -> None:
         self._plans: dict[tuple[str, str, Instant], ContactPlan] = {}
+        self._last: dict[tuple[str, str], ContactPlan] = {}
+        """The newest of each world: the next goes on from it, so its states are not made twice."""
         self._building = trio.Lock()
 
     async def ahead(
@@ -82,11 +84,13 @@ class Plans:
     async def at(self, world: World, now: Instant) -> ContactPlan:
         """The plan whose tick `now` is in. The loop goes on while it is built."""
         start = now - now % TICK_NS
-        key = (world.sky.digest, world.policy.code, start)
+        same = (world.sky.digest, world.policy.code)
+        key = (*same, start)
         async with self._building:
             if key not in self._plans:
-                build = partial(build_plan, world.sky, world.policy, start, start + WINDOW_NS)
-                self._plans[key] = await trio.to_thread.run_sync(build)
+                window = (start, start + WINDOW_NS)
+                build = partial(build_plan, world.sky, world.policy, *window, self._last.get(same))
+                self._plans[key] = self._last[same] = await trio.to_thread.run_sync(build)
                 while len(self._plans) > PLANS_MAX:
                     del self._plans[next(iter(self._plans))]
             return self._plans[key]

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -117,6 +117,18 @@ class Sky:
         names = self.names[: self.n_satellites]
         return _sky(self.satellites, names, stations, self.shells, self._content, self.wiring)
 
+    def with_elements(self, satellite: int, elements: Elements) -> Sky:
+        """The same sky after one satellite's elements have changed.
+
+        Raises InputError "bad-elements" where satellites are not propagated from elements.
+        """
+        if not isinstance(self.satellites, Sgp4):
+            raise InputError("bad-elements", "the satellites of this sky have no elements")
+        changed = self.satellites.changed(satellite, elements)
+        content = self._content.replace(self.satellites.digest(), changed.digest())
+        digest = hashlib.sha256((content + _told(self.stations)).encode()).hexdigest()
+        return replace(self, satellites=changed, digest=digest, _content=content)
+
 
 def sky_from_preset(name_or_code: str, stations: Sequence[GroundStation] = ()) -> Sky:
     """The sky of a preset (`iridium`) or of a constellation code, seen from some stations.
@@ -206,12 +218,15 @@ def _sky(
             raise InputError("duplicate-name", f"two sites are called {name!r}")
     kinds: list[Kind] = ["satellite"] * len(satellite_names)
     kinds += ["ground"] * len(placed)
-    ground = "".join(
-        f"ground {s.name}|{s.latitude_deg!r}|{s.longitude_deg!r}|{s.altitude_km!r}\n"
-        for s in placed
-    )
-    digest = hashlib.sha256((content + ground).encode()).hexdigest()
+    digest = hashlib.sha256((content + _told(placed)).encode()).hexdigest()
     return Sky(names, tuple(kinds), digest, satellites, placed, shells, wiring, index, content)
+
+
+def _told(stations: Sequence[GroundStation]) -> str:
+    return "".join(
+        f"ground {s.name}|{s.latitude_deg!r}|{s.longitude_deg!r}|{s.altitude_km!r}\n"
+        for s in stations
+    )
 
 
 _IN_SHELL = re.compile(r"(?P<shell>.+)-(?P<plane>[1-9]\d*)-(?P<slot>[1-9]\d*)", re.ASCII)

@@ -196,8 +196,9 @@ def assemble(
     trajectory: Trajectory | None,
     light_time_ns: LightTime,
     sites_failed: tuple[Failure, ...] = (),
+    like: ContactPlan | None = None,
 ) -> ContactPlan:
-    """A plan of these contacts, sorted and indexed."""
+    """A plan of these contacts, sorted and indexed; one `like` it has the same names."""
     order = np.lexsort((columns.b, columns.a, columns.begin))
     a, b = columns.a[order].astype(np.int32), columns.b[order].astype(np.int32)
     names = header.names
@@ -211,8 +212,8 @@ def assemble(
         trajectory=trajectory,
         sites_failed=sites_failed,
         light_time_ns=light_time_ns,
-        _index={fold(name): site for site, name in enumerate(names)},
-        _sites={name: site for site, name in enumerate(names)},
+        _index=like._index if like else {fold(name): s for s, name in enumerate(names)},
+        _sites=like._sites if like else {name: s for s, name in enumerate(names)},
         _rows=_rows_of(a, b, len(names)),
         _by_site={},
         _by_peer={},
