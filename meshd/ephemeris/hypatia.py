@@ -42,6 +42,8 @@ class Wiring:
     is None as `min_elevation_deg` does.
     """
 
+    planes: int
+    slots: int
     pairs: tuple[tuple[int, int], ...]
     isl_range_max_km: float | None = None
     ground_range_max_km: float | None = None
@@ -69,6 +71,8 @@ class HypatiaFolder:
         """The links it prescribes."""
         limits = dict(self.limits)
         return Wiring(
+            planes=self.planes,
+            slots=self.slots,
             pairs=self.isls,
             isl_range_max_km=_km(limits.get("max_isl_length_m")),
             ground_range_max_km=_km(limits.get("max_gsl_length_m")),

@@ -10,7 +10,7 @@ from meshd.router.offline import (
     route_answer,
 )
 from meshd.router.overlay import Overlay
-from meshd.router.snapshot import Route, snapshot_graph, snapshot_route
+from meshd.router.snapshot import Route, snapshot_route
 from meshd.router.timeline import Timeline, timeline_of, valid_until
 from meshd.router.tree import SnapshotTree, snapshot_tree
 
@@ -28,7 +28,6 @@ __all__ = [
     "plan_links",
     "plan_route",
     "route_answer",
-    "snapshot_graph",
     "snapshot_route",
     "snapshot_tree",
     "timeline_of",

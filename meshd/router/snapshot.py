@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Any
 
 from meshd.router.objective import DELAY, Objective
 from meshd.topology.plan import ContactPlan
@@ -69,24 +68,6 @@ def snapshot_route(
                 labels[peer] = label
                 heappush(heap, (label[0] + ahead(peer), hops + 1, peer))
     return None
-
-
-def snapshot_graph(plan: ContactPlan, at: Instant) -> Any:
-    """A networkx Graph of the contacts open at an instant.
-
-    Nodes are names with `kind` and `site`; edges carry `delay_ns` and `rate_bps`.
-    """
-    import networkx  # ten times slower to import than to search: only for who asks
-
-    graph = networkx.Graph(at=at)
-    for site, (name, kind) in enumerate(zip(plan.names, plan.kinds, strict=True)):
-        graph.add_node(name, kind=kind, site=site)
-    for row in plan.open_rows(at).tolist():
-        a, b = int(plan.a[row]), int(plan.b[row])
-        delay = plan.light_time_ns(a, b, at)
-        rate = float(plan.rate_bps[row])
-        graph.add_edge(plan.names[a], plan.names[b], delay_ns=delay, rate_bps=rate)
-    return graph
 
 
 def _straight_line(plan: ContactPlan, target: int, at: Instant) -> Callable[[int], int]:

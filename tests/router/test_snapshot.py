@@ -17,7 +17,7 @@ from meshd.ephemeris import (
     sky_from_catalog,
     sky_from_preset,
 )
-from meshd.router import plan_links, plan_route, snapshot_graph, snapshot_route, valid_until
+from meshd.router import plan_links, plan_route, snapshot_route, valid_until
 from meshd.topology import ContactPlan, build_plan, plan_from_contacts, policy_for
 from protocols.errors import NotFound
 from protocols.types import HOUR, MILLISECOND, MINUTE, SECOND, SPEED_OF_LIGHT_KM_S
@@ -48,7 +48,7 @@ def test_against_networkx(name: str, request: pytest.FixtureRequest) -> None:
     for _ in range(6):
         at = rng.randrange(plan.start, plan.end)
         a, b = rng.sample(range(plan.n_sites), 2)
-        graph = snapshot_graph(plan, at)
+        graph = plan.snapshot(at)
         relays = [
             site
             for site, data in graph.nodes.items()
