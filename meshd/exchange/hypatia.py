@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 
 from meshd.ephemeris.hypatia import Wiring
 from meshd.ephemeris.propagate import Sgp4
 from meshd.ephemeris.sky import Sky
 from meshd.ephemeris.stations import GroundStation
+from meshd.kernels.graph import snapshot_at
+from meshd.kernels.sweep import NOWHERE, sweep_search
+from meshd.router.graph import graph_of
 from meshd.topology.plan import ContactPlan
-from meshd.topology.trajectory import FloatArray, IntArray
+from meshd.topology.trajectory import IntArray
 from protocols.errors import InputError
 from protocols.types import MILLISECOND, SECOND, SPEED_OF_LIGHT_KM_S, Duration, Instant
 
@@ -95,38 +96,12 @@ def next_hops(plan: ContactPlan, satellites: int, at: Instant) -> IntArray:
 
     -1 where there is none, and from a station to itself.
     """
-    assert plan.trajectory is not None
-    rows = plan.open_rows(at)
-    a, b = plan.a[rows].astype(np.int64), plan.b[rows].astype(np.int64)
-    places = plan.trajectory.positions_km(at)
-    range_km = np.linalg.norm(places[a] - places[b], axis=1)
-    ground = b >= satellites
-    laser = ~ground
-    # From a station down its links, never up to one: then none relays.
-    tail = np.concatenate([a[laser], b[laser], b[ground]])
-    head = np.concatenate([b[laser], a[laser], a[ground]])
-    cost = np.concatenate([range_km[laser], range_km[laser], range_km[ground]])
-    matrix = csr_matrix((cost, (tail, head)), shape=(plan.n_sites, plan.n_sites))
-    stations = np.arange(satellites, plan.n_sites)
-    left, before = dijkstra(matrix, indices=stations, return_predecessors=True)
-    hops = np.where(before < 0, -1, before).T.astype(np.int64)
-    _leave_stations(hops, left, (b[ground], a[ground], range_km[ground]), satellites)
-    return hops
-
-
-def _leave_stations(
-    hops: IntArray, left: FloatArray, links: tuple[IntArray, IntArray, FloatArray], satellites: int
-) -> None:
-    """Each station's way out: the satellite through which it is nearest to the destination."""
-    station, satellite, range_km = links
-    hops[satellites:] = -1
-    for source in np.unique(station).tolist():
-        mine = station == source
-        ways = range_km[mine][:, None] + left[:, satellite[mine]].T
-        best = np.argmin(ways, axis=0)
-        found = np.isfinite(ways[best, np.arange(ways.shape[1])])
-        hops[source] = np.where(found, satellite[mine][best], -1)
-        hops[source, source - satellites] = -1
+    graph = graph_of(plan)
+    assert graph is not None
+    stations = np.arange(satellites, plan.n_sites, dtype=np.int32)
+    _, hops = sweep_search(snapshot_at(graph, at), stations)
+    hops[stations, stations - satellites] = NOWHERE
+    return hops.astype(np.int64)
 
 
 def _changes(hops: IntArray, before: IntArray | None, ports: Ports) -> str:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from meshd.ephemeris import WALKER_EPOCH, find_city, sky_from_preset
 from meshd.kernels import mark_warm
+from meshd.kernels.graph import snapshot_at
+from meshd.kernels.sweep import sweep_search
 from meshd.router.graph import graph_of
 from meshd.router.timeline import timeline_of
 from meshd.router.tree import snapshot_tree
@@ -28,6 +32,8 @@ def warm() -> None:
     assert graph is not None
     tree = snapshot_tree(graph, plan.index_of("London"), start)
     assert tree.one_way_ns(plan.index_of("Sydney")) is not None
+    targets = np.array([plan.index_of("London"), plan.index_of("Sydney")], dtype=np.int32)
+    sweep_search(snapshot_at(graph, start), targets)
     timeline_of(plan, (plan.index_of("London"), plan.index_of("Sydney")), (start, end))
     mark_warm()
 
