@@ -60,7 +60,7 @@ def minus(a: Vector, b: Vector) -> Vector:
 
 
 @kernel
-def _along(p0: float, p1: float, v0: float, v1: float, u: float, h: float) -> float:
+def along(p0: float, p1: float, v0: float, v1: float, u: float, h: float) -> float:
     """The cubic through two knots, as `Trajectory` has it."""
     m0, m1, d = v0 * h, v1 * h, p1 - p0
     return p0 + u * (m0 + u * ((3 * d - 2 * m0 - m1) + u * (m0 + m1 - 2 * d)))
@@ -80,9 +80,9 @@ def place(scene: Scene, site: int, k: int, u: float) -> Vector:
         return p[k, site, 0], p[k, site, 1], p[k, site, 2]
     h = scene.step_ns / 1_000_000_000
     return (
-        _along(p[k, site, 0], p[k + 1, site, 0], v[k, site, 0], v[k + 1, site, 0], u, h),
-        _along(p[k, site, 1], p[k + 1, site, 1], v[k, site, 1], v[k + 1, site, 1], u, h),
-        _along(p[k, site, 2], p[k + 1, site, 2], v[k, site, 2], v[k + 1, site, 2], u, h),
+        along(p[k, site, 0], p[k + 1, site, 0], v[k, site, 0], v[k + 1, site, 0], u, h),
+        along(p[k, site, 1], p[k + 1, site, 1], v[k, site, 1], v[k + 1, site, 1], u, h),
+        along(p[k, site, 2], p[k + 1, site, 2], v[k, site, 2], v[k + 1, site, 2], u, h),
     )
 
 

@@ -12,6 +12,7 @@ from meshd.router.offline import (
 from meshd.router.overlay import Overlay
 from meshd.router.snapshot import Route, snapshot_route
 from meshd.router.timeline import Timeline, timeline_of, valid_until
+from meshd.router.tree import SnapshotTree, snapshot_tree
 
 __all__ = [
     "ArrivalTree",
@@ -21,12 +22,14 @@ __all__ = [
     "Overlay",
     "Route",
     "RouteAnswer",
+    "SnapshotTree",
     "Timeline",
     "earliest_arrival",
     "plan_links",
     "plan_route",
     "route_answer",
     "snapshot_route",
+    "snapshot_tree",
     "timeline_of",
     "valid_until",
 ]

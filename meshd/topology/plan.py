@@ -17,6 +17,7 @@ import numpy as np
 from meshd.ephemeris.names import fold, not_found
 from meshd.ephemeris.propagate import Failure
 from meshd.ephemeris.sky import Kind
+from meshd.topology.light import FixedLight
 from meshd.topology.trajectory import FloatArray, IntArray, Trajectory
 from protocols.types import Duration, Instant
 
@@ -254,7 +255,7 @@ def plan_from_contacts(
     if window is None:
         window = (int(table[:, 2].min()), int(table[:, 3].max())) if rows else (0, 0)
     digest = hashlib.sha256(repr((rows, tuple(kinds), window)).encode()).hexdigest()
-    light = _constant(light_time_ns) if isinstance(light_time_ns, int) else light_time_ns
+    light = FixedLight(light_time_ns) if isinstance(light_time_ns, int) else light_time_ns
     header = Header(
         sky_digest="given",
         policy_code="given",
@@ -267,10 +268,3 @@ def plan_from_contacts(
     a, b, begin_at, finish_at = table.T
     columns = Columns(a, b, begin_at, finish_at, np.full(len(rows), 10e9))
     return assemble(header, columns, None, light)
-
-
-def _constant(delay_ns: Duration) -> LightTime:
-    def light_time_ns(a: int, b: int, at: Instant) -> Duration:
-        return delay_ns
-
-    return light_time_ns

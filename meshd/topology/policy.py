@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 from meshd.ephemeris.sky import Sky
 from protocols.errors import InputError
@@ -90,9 +91,29 @@ def policy_for(sky: Sky) -> LinkPolicy:
     )
 
 
+def policy_with(sky: Sky, rules: Mapping[str, Any]) -> LinkPolicy:
+    """The policy that suits a sky, but for what rules say otherwise, by the names of its fields.
+
+    A rule that is None says nothing. Raises InputError "bad-policy".
+    """
+    given = {name: value for name, value in rules.items() if value is not None}
+    known = [field.name for field in fields(LinkPolicy)]
+    for name in given:
+        if name not in known:
+            raise InputError("bad-policy", f"a link policy has no {name!r}: {', '.join(known)}")
+    return check_policy(replace(policy_for(sky), **given))
+
+
 def check_policy(policy: LinkPolicy) -> LinkPolicy:
     """The same policy, if it makes sense; raises InputError "bad-policy"."""
     p = policy
+    for word, known, what in (
+        (p.isl, get_args(Lasers), "laser policy"),
+        (p.ground, get_args(Ground), "ground policy"),
+    ):
+        if word not in known:
+            told = ", ".join(known)
+            raise InputError("bad-policy", f"no {what} is called {word!r}; there are {told}")
     limits = (
         p.cross_plane_latitude_max_deg,
         p.isl_range_max_km,

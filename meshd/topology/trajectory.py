@@ -71,8 +71,15 @@ class Trajectory:
         )
 
     def light_time_ns(self, a: int, b: int, at: Instant) -> Duration:
-        """Distance between two sites at one instant, over c, to the nearest nanosecond."""
-        return light_time(math.dist(self.position_km(a, at), self.position_km(b, at)))
+        """Distance between two sites at one instant, over c, to the nearest nanosecond.
+
+        The root of the sum of squares, as kernels have it (`kernels/light.py`): `math.dist` rounds
+        otherwise, and now and then to another nanosecond.
+        """
+        x, y, z = self.position_km(a, at)
+        p, q, r = self.position_km(b, at)
+        dx, dy, dz = p - x, q - y, r - z
+        return light_time(math.sqrt(dx * dx + dy * dy + dz * dz))
 
     def positions_km(self, at: Instant) -> FloatArray:
         """Inertial positions of all sites at one instant, (n, 3) km."""
