@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from meshd.ephemeris import WALKER_EPOCH, find_city, sky_from_preset
 from meshd.kernels.buckets import RING_MAX, bucket_search, shift_for
-from meshd.kernels.graph import FAR, light_over, snapshot_at
+from meshd.kernels.graph import FAR, snapshot_at
+from meshd.kernels.light import light_between
 from meshd.kernels.sweep import AFAR, NOWHERE, sweep_search
 from meshd.router import snapshot_route, snapshot_tree
-from meshd.router.graph import graph_of
+from meshd.router.graph import graph_at, graph_of
 from meshd.router.snapshot import snapshot_graph
 from meshd.topology import ContactPlan, FixedLight, build_plan, plan_from_contacts, policy_for
 from protocols.types import MILLISECOND, MINUTE, SECOND
@@ -164,13 +165,19 @@ def test_light_time_is_that_of_the_trajectory_to_the_nanosecond(name: str) -> No
     plan, rng = plan_of(name), Random(1)
     graph, trajectory = graph_of(plan), plan.trajectory
     assert graph is not None and trajectory is not None
+    ready = graph_at(plan, plan.start + MINUTE)
+    assert ready is not None and ready.knots.table.size
     instants = [rng.randrange(trajectory.start, trajectory.end) for _ in range(4_000)]
     knots = trajectory.knots().tolist()
     for at in [*instants, *knots, trajectory.end - 1]:
-        site = rng.randrange(plan.n_sites)
-        arc = rng.randrange(int(graph.first[site]), int(graph.first[site + 1]))
-        light = plan.light_time_ns(site, int(graph.peer[arc]), at)
-        assert light_over(graph, arc, site, at) == light
+        a, b = rng.sample(range(plan.n_sites), 2)
+        light = plan.light_time_ns(a, b, at)
+        assert light_between(graph.knots, (a, b), at) == light
+        assert light_between(ready.knots, (a, b), at) == light
+    for _ in range(1_000):
+        a, b = rng.sample(range(plan.n_sites), 2)
+        at = ready.knots.begin + rng.randrange(ready.knots.step_ns)
+        assert light_between(ready.knots, (a, b), at) == plan.light_time_ns(a, b, at)
 
 
 @pytest.mark.parametrize("name", SKIES)
