@@ -38,6 +38,8 @@ $(READY): requirements.lock pyproject.toml
 	fi; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --no-deps --no-build-isolation -e .; \
+	echo 'Compiling the kernels (once)'; \
+	$(BIN)/python -m meshd.router.warm; \
 	touch $@
 
 run: setup ## The demo: a constellation of daemons, a route, a job that loses a satellite

@@ -39,8 +39,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     satellite: Text = ""
     city: Text = ""
     """Where this node lives: a satellite of the sky, or one of the stations."""
+    isl: Text = ""
+    """Which satellites hold lasers: plus-grid, fitted or nearest; what suits the sky when empty."""
+    terminals: Annotated[int, Meta(ge=1, le=8)] | None = None
     min_elevation_deg: Annotated[float, Meta(ge=0, le=90)] | None = None
     cross_plane_latitude_max_deg: Annotated[float, Meta(ge=0, le=90)] | None = None
+    ground: Text = ""
+    """Which satellites a station holds: all in view, the highest, or those that stay longest."""
+    antennas: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """How many of them, unless it holds all."""
     slots: Annotated[int, Meta(ge=0, le=4_096)] = 1
     """Shards run at once."""
     allow_command: bool = False

@@ -194,11 +194,10 @@ class Driver:
         """Commit what waits, in the order in which it came, and perform what stands behind it."""
         while True:
             await self._to_commit.wait()
-            self._to_commit = trio.Event()
             await self._commit_waiting()
 
     async def _commit_waiting(self) -> None:
-        waiting, self._uncommitted = self._uncommitted, []
+        waiting, self._uncommitted, self._to_commit = self._uncommitted, [], trio.Event()
         rows: list[tuple[str, bytes | None]] = []
         tails: list[list[Effect]] = []
         for effects in waiting:

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from random import Random
 from typing import Any, TypeAlias
 
 import trio
@@ -36,6 +37,8 @@ _SLACK_NS = 0.25
 PATIENCE_S = 10.0
 """How long, in real seconds, the loop waits for a thread it has started."""
 
+_WORD = (1 << 64) - 1
+
 Call: TypeAlias = Callable[..., None]
 
 
@@ -44,8 +47,9 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
 
     Time is held while a thread of `trio.to_thread` is out, under whatever limiter, and inside
     `held()`: for worker processes. Threads come back in the order in which they were sent, tasks
-    that become ready at one instant run in an order that belongs to (seed, instant). With nothing
-    ahead it waits, as trio does, for sockets and signals.
+    that become ready at one instant run in an order that belongs to (seed, instant, task): a real
+    process that answers early or late, and joins this batch or that, moves none of them. With
+    nothing ahead it waits, as trio does, for sockets and signals.
     """
 
     def __init__(self, seed: int = 0, patience_s: float = PATIENCE_S) -> None:
@@ -59,6 +63,9 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
         self._sequence = 0
         self._holds = 0
         self._polled = False
+        self._ties = 0
+        self._lineage: dict[Any, tuple[int, int]] = {}
+        """Of every task a number that is its own, and how many children it has had."""
         self._settling: deque[trio.Event] = deque()
 
     # --- what a simulation does -----------------------------------------------------------------
@@ -101,7 +108,7 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
     def start_clock(self) -> None:
         make_scheduling_deterministic()
         trio.lowlevel.add_instrument(self)
-        self._order_ties()
+        self._draw_ties()
 
     def current_time(self) -> float:
         return self._seconds
@@ -137,7 +144,7 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
             message = f"simulated time ends after {SECONDS_MAX:.0f} s: nanoseconds blur beyond"
             raise InputError("simulated-time-over", message)
         self.jumps += 1
-        self._order_ties()
+        self._draw_ties()
 
     def _make_calls(self) -> None:
         while self._calls and self._calls[0][0] == self.now_ns:
@@ -150,9 +157,28 @@ class SimClock(trio.abc.Clock, trio.abc.Instrument):
         """Something ran: it may have written to a socket that we listen to ourselves."""
         self._polled = False
 
-    def _order_ties(self) -> None:
-        # Anew at each instant: what chance did before, with a real thread say, must not tell on.
-        trio_core._run._r.seed(number(self.seed, "ties", self.now_ns))
+    # --- ties -----------------------------------------------------------------------------------
+
+    def task_spawned(self, task: Any) -> None:
+        """A task is known as the how-manieth child of its parent: others' births do not matter."""
+        parent = task.parent_nursery.parent_task if task.parent_nursery else None
+        name, children = self._lineage.get(parent, (0, 0))
+        self._lineage[parent] = name, children + 1
+        self._lineage[task] = _mixed(name + children + 1), 0
+
+    def task_exited(self, task: Any) -> None:
+        del self._lineage[task]
+
+    def order(self, batch: list[Any]) -> None:
+        """Put the tasks that run at once in an order: by chance, of each its own.
+
+        Not by shuffling: that asks as often as there are tasks, and so one more that a real thread
+        or process has woken would move all the others, and those of the next batch.
+        """
+        batch.sort(key=lambda task: _mixed(self._ties ^ self._lineage[task][0]))
+
+    def _draw_ties(self) -> None:
+        self._ties = number(self.seed, "ties", self.now_ns)
 
 
 class SimMission(MissionClock):
@@ -173,13 +199,34 @@ class SimMission(MissionClock):
 
 
 def make_scheduling_deterministic() -> None:
-    """Have trio order the tasks of a batch by their birth, then shuffle by its seeded generator.
+    """Have trio ask for the order of every batch, which under a SimClock belongs to that.
 
     Left alone it reverses batches by chance; pytest-trio sets the same switch. And have the loop
     wait for the threads it starts, under a SimClock.
     """
     vars(trio_core._run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    if not isinstance(trio_core._run._r, _Ties):
+        vars(trio_core._run)["_r"] = _Ties(trio_core._run._r.getrandbits(64))
     vars(trio_threads)["start_thread_soon"] = _start_thread
+
+
+class _Ties(Random):
+    """trio's generator, save that a batch under a SimClock is ordered by that."""
+
+    def shuffle(self, batch: Any) -> None:
+        clock = trio_core._run.GLOBAL_RUN_CONTEXT.runner.clock
+        if isinstance(clock, SimClock):
+            clock.order(batch)
+        else:
+            super().shuffle(batch)
+
+
+def _mixed(value: int) -> int:
+    """64 bits of which each hangs on all of the value's: the end of splitmix64."""
+    value = value * 0x9E3779B97F4A7C15 & _WORD
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & _WORD
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & _WORD
+    return value ^ value >> 31
 
 
 def _start_thread(

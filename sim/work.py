@@ -73,7 +73,8 @@ class TimedWork:
     """`ports.ExecutorPort` over real workers: real results, at the time they were estimated for.
 
     Time is held while the workers are out, so each ends at the instant it began; the estimate is
-    added then, and stands for the wall time, which no two runs would share.
+    added then, and stands for the wall time, which no two runs would share. Results of one instant
+    are told in the order in which they were asked for, whichever worker was faster.
     """
 
     def __init__(
@@ -81,30 +82,37 @@ class TimedWork:
     ) -> None:
         self._inner = make(self._finished)
         self._mission, self._post, self._speed = mission, post, speed
-        self._took: dict[str, Duration] = {}
-        """Of shards that run, or whose results wait for their time."""
-        self._waiting: dict[str, ShardFinished] = {}
+        self._runs: dict[str, int] = {}
+        """Shards that run, or whose results wait for their time, each under a number of its own."""
+        self._results: dict[str, ShardFinished] = {}
+        self._count = 0
 
     def run(self, shard: RunShard) -> None:
-        self._took[shard.run] = round(shard.estimate_ns / self._speed)
+        if shard.run in self._runs:
+            return
+        self._count += 1
+        self._runs[shard.run] = self._count
+        took = round(shard.estimate_ns / self._speed)
+        at = self._mission.now() + took
+        self._mission.at(at, self._tell, shard.run, self._count, took)
         self._inner.run(shard)
 
     def _finished(self, event: Event) -> None:
         assert isinstance(event, ShardFinished)
-        took = self._took.pop(event.run, 0)
-        finished = self._waiting[event.run] = replace(event, wall_ns=took)
-        self._mission.at(self._mission.now() + took, self._tell, finished)
+        self._results[event.run] = event
 
-    def _tell(self, finished: ShardFinished) -> None:
-        if self._waiting.get(finished.run) is finished:
-            del self._waiting[finished.run]
-            self._post(finished)
+    def _tell(self, run: str, number: int, took: Duration) -> None:
+        if self._runs.get(run) == number:
+            del self._runs[run]
+            self._post(replace(self._results.pop(run), wall_ns=took))
 
     def stop(self, run: str) -> None:
-        if self._waiting.pop(run, None) is not None:
+        if self._results.pop(run, None) is not None:
+            del self._runs[run]
             self._post(ShardFinished(run, "stopped", "it was stopped on request"))
         self._inner.stop(run)
 
     def close(self) -> None:
-        self._waiting.clear()
+        self._runs.clear()
+        self._results.clear()
         self._inner.close()

@@ -194,7 +194,15 @@ def build_host(
         if type(notifee).__name__ == "_IdentifyNotifee":
             network.remove_notifee(notifee)
     network.set_stream_handler(_guarded(network.common_stream_handler))
+    # Each connection that comes or goes starts a task that prunes or dials, though both are off
+    # (`hush`), unless the real clock says that another did so within the last second or five: so
+    # which tasks run would hang on the machine's load, in simulated time too.
+    network._schedule_prune = network._schedule_auto_connect = _do_nothing
     return host
+
+
+def _do_nothing() -> None:
+    """What a host is to do of itself when connections come and go."""
 
 
 async def hush(host: IHost) -> None:

@@ -10,7 +10,7 @@ import sys
 import typer
 from typer._click.exceptions import ClickException
 
-from meshd.cli import facts, job, mesh, sky, topology, up
+from meshd.cli import export, facts, job, mesh, route, sky, topology, up
 from meshd.cli.demo import demo
 from meshd.cli.talk import FAILED, INTERRUPTED, report
 from protocols.errors import InputError, MeshError
@@ -40,7 +40,8 @@ for command in (
     facts.peers,
     facts.nodes,
     sky.links,
-    sky.route,
+    route.route,
+    export.export,
     mesh.ping,
     mesh.trace,
     demo,

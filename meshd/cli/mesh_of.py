@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from meshd.adapters.clock import MissionClock
 from meshd.adapters.skyfiles import load_sky
 from meshd.cli.jobfile import read_file
-from meshd.ephemeris import Sky, find_city, format_time, parse_time, sky_from_preset
+from meshd.ephemeris import Sky, find_city, format_time, parse_time
 from meshd.ephemeris.mean import mean_elements
-from meshd.ephemeris.sources import Loaded, refusals_told
+from meshd.ephemeris.sources import sky_from_constellation
 from meshd.router.offline import links_span
-from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
+from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_with
 from meshd.topology.changes import changes_between
 from meshd.topology.figures import figures_of
 from meshd.topology.packed import pack, unpack
-from meshd.topology.policy import Ground, Lasers
 from meshd.topology.structure import Structure, structure_of
 from protocols.errors import InputError
 from protocols.types import MINUTE, SECOND, Instant
@@ -87,16 +86,16 @@ def mesh_of(
     """The mesh of files or of a preset over a span (from, for), with stations in these cities."""
     if bool(files) == bool(constellation):
         raise InputError("usage", "give files of elements, or --constellation with a preset")
-    loaded = Loaded(sky_from_preset(constellation)) if constellation else load_sky(files or ())
+    loaded = sky_from_constellation(constellation) if constellation else load_sky(files or ())
     sky = loaded.sky.with_stations((*loaded.sky.stations, *map(find_city, cities)))
     start = _start(sky, span[0])
-    policy = _policy(sky, wish)
+    policy = policy_with(sky, wish._asdict())
     clock = MissionClock()
     structure = structure_of(mean_elements(sky.satellites, start))
     plan = build_plan(sky, policy, start, start + links_span(span[1]))
     took = (clock.now() - clock.epoch) / SECOND
     refused = [asdict(item) for item in loaded.refused]
-    return Mesh(sky, structure, policy, plan, took, refusals_told(loaded.refused), refused)
+    return Mesh(sky, structure, policy, plan, took, loaded.warnings(start), refused)
 
 
 def _start(sky: Sky, text: str | None) -> Instant:
@@ -106,25 +105,3 @@ def _start(sky: Sky, text: str | None) -> Instant:
     epochs = sky.satellites.epochs()
     newest = now if epochs is None else int(epochs.max())
     return newest - newest % MINUTE
-
-
-def _policy(sky: Sky, wish: Wish) -> LinkPolicy:
-    policy = policy_for(sky)
-    if wish.isl is not None and wish.isl != policy.isl:
-        isl = _one_of(wish.isl, get_args(Lasers), "policy")
-        policy = replace(policy, isl=isl)
-    if wish.ground is not None:
-        policy = replace(policy, ground=_one_of(wish.ground, get_args(Ground), "ground policy"))
-    return replace(
-        policy,
-        terminals=policy.terminals if wish.terminals is None else wish.terminals,
-        antennas=policy.antennas if wish.antennas is None else wish.antennas,
-    )
-
-
-def _one_of(word: str, known: Sequence[str], what: str) -> Any:
-    if word not in known:
-        raise InputError(
-            "bad-policy", f"no {what} is called {word!r}; there are {', '.join(known)}"
-        )
-    return word

@@ -1,122 +1,34 @@
-"""Routes and contacts from a sky alone, without a daemon."""
+"""Contacts from a sky or a plan alone, without a daemon."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import Any, TypeAlias
+from typing import Any
 
-from meshd.adapters.clock import MissionClock
-from meshd.adapters.skyfiles import load_sky
-from meshd.ephemeris import (
-    CITIES,
-    GroundStation,
-    Sky,
-    find_city,
-    format_time,
-    parse_time,
-)
-from meshd.ephemeris.names import not_found
-from meshd.ephemeris.sources import Loaded, sky_from_constellation
-from meshd.ephemeris.staleness import ages
-from meshd.router.answers import route_json, why_no_route
-from meshd.router.offline import ROUTE_WINDOW_NS, LinkAnswer, links_span, plan_links, route_answer
-from meshd.topology import build_plan, policy_for
-from protocols.errors import InputError, MeshError, NotFound
-from protocols.types import MILLISECOND, SECOND, Instant, light_time
-
-Warn: TypeAlias = Callable[[str], None]
-
-
-def offline_route(
-    ends: tuple[str, str],
-    at: str | None,
-    constellation: str | None,
-    catalog: list[str] | None,
-    warn: Warn,
-) -> dict[str, Any]:
-    """The route between two satellites or cities. Raises MeshError "no-route" with the reason."""
-    now = MissionClock().now()
-    when = parse_time(at, now) if at else now
-    loaded, (source, target) = _sky_with(ends, constellation, catalog)
-    sky, told = loaded.sky, _told(loaded, when, warn)
-    plan = build_plan(sky, policy_for(sky), when, when + ROUTE_WINDOW_NS)
-    a, b = plan.index_of(source), plan.index_of(target)
-    answer = route_answer(plan, a, b, when)
-    if answer is None:
-        raise MeshError("no-route", f"no route: {why_no_route(plan, a, b, when)}")
-    return {"basis": "plan", **route_json(answer), **told}
+from meshd.cli.setting import Source, Warn, open_setting
+from meshd.ephemeris import format_time
+from meshd.router.offline import LinkAnswer, links_span, plan_links
+from protocols.types import MILLISECOND, light_time
 
 
 def offline_links(
-    node: str,
-    span: tuple[str | None, str | None],
-    stations: str,
-    constellation: str | None,
-    catalog: list[str] | None,
-    warn: Warn,
+    node: str, span: tuple[str | None, str | None], stations: str, source: Source, warn: Warn
 ) -> dict[str, Any]:
     """The contacts of a satellite or city over a span (from, for)."""
-    now = MissionClock().now()
-    start = parse_time(span[0], now) if span[0] else now
     length = links_span(span[1])
     cities = [part.strip() for part in stations.split(",") if part.strip()]
-    loaded, (name, *_) = _sky_with((node, *cities), constellation, catalog)
-    told = _told(loaded, start, warn)
-    rows = plan_links(loaded.sky, policy_for(loaded.sky), name, start, length)
+    setting = open_setting((node, *cities), source)
+    name = setting.names[0]
+    start = setting.at(span[0])
+    end = setting.end_of(start, length)
+    told = setting.told(start, warn)
+    rows = plan_links(setting.plan(start, end), name, start, end)
     return {
         "node": name,
         "from": format_time(start),
-        "until": format_time(start + length),
-        "links": [_link(row, name, format_time(now)) for row in rows],
+        "until": format_time(end),
+        "links": [_link(row, name, format_time(setting.now)) for row in rows],
         **told,
     }
-
-
-def _sky_with(
-    places: tuple[str, ...], constellation: str | None, catalog: list[str] | None
-) -> tuple[Loaded, list[str]]:
-    """A sky in which all these places are, and their names in it: satellites first, then cities."""
-    if constellation and catalog:
-        raise InputError("usage", "give either --constellation or --catalog, not both")
-    loaded = sky_from_constellation(constellation) if constellation else load_sky(catalog or ())
-    sky = loaded.sky
-    names, stations = [], dict[str, GroundStation]()
-    for place in places:
-        try:
-            names.append(sky.names[sky.index_of(place)])
-        except NotFound:
-            station = _city(place, sky)
-            stations[station.name] = station
-            names.append(station.name)
-    known = (*sky.stations, *stations.values())
-    return replace(loaded, sky=sky.with_stations(known)), names
-
-
-def _told(loaded: Loaded, at: Instant, warn: Warn) -> dict[str, Any]:
-    """What is to be known of a sky; people hear it before any answer."""
-    warnings = loaded.warnings(at)
-    for line in warnings:
-        warn(line)
-    old = ages(loaded.sky.elements, at)
-    return {
-        "warnings": warnings,
-        "refused": [asdict(item) for item in loaded.refused],
-        "elements": None if old is None else {
-            "count": old.count,
-            "median_age_s": old.median_ns / SECOND,
-            "oldest_age_s": old.oldest_ns / SECOND,
-            "oldest": old.oldest,
-        },
-    }  # fmt: skip
-
-
-def _city(place: str, sky: Sky) -> GroundStation:
-    try:
-        return find_city(place)
-    except NotFound:
-        known = [*(row[0] for row in CITIES), *sky.names]
-        raise not_found("unknown-site", "satellite or city", place, known) from None
 
 
 def _link(row: LinkAnswer, name: str, now: str) -> dict[str, Any]:

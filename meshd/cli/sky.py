@@ -1,4 +1,4 @@
-"""`meshd route`, `links` and `constellations`: from a daemon, or from a sky alone."""
+"""`meshd links` and `constellations`: from a daemon, or from a sky alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meshd.cli.client import Client
-from meshd.cli.talk import Home, Json, emit, facts, ms, say, table
+from meshd.cli.talk import Home, Json, emit, ms, say, table
 from protocols.errors import InputError
 
 if TYPE_CHECKING:
+    from meshd.ephemeris.hypatia_presets import HypatiaShell
     from meshd.ephemeris.presets import Constellation as Named
     from meshd.ephemeris.walker import Shell
 
@@ -26,40 +27,9 @@ Catalog = Annotated[
 ]
 
 
-def route(
-    source: Annotated[str, typer.Argument(metavar="A", help="A node, a site or a city.")],
-    target: Annotated[str, typer.Argument(metavar="B", help="A node, a site or a city.")],
-    at: Annotated[str | None, typer.Option("--at", help="TIME or +20m [now].")] = None,
-    constellation: Constellation = None,
-    catalog: Catalog = None,
-    home: Home = None,
-    json: Json = False,
-) -> None:
-    """The way between two nodes, or, offline, between two places of a sky.
-
-    Example: meshd route London Sydney --constellation starlink-1 --at 2026-01-01T00:00:00Z
-    """
-    if constellation or catalog:
-        from meshd.cli.offline import offline_route  # numpy: 150 ms
-
-        answer = offline_route((source, target), at, constellation, catalog, _warn)
-    else:
-        answer = Client(home).get("/v1/route", {"from": source, "to": target, "at": at})
-    if json:
-        emit(answer)
-        return
-    over = answer.get("great_circle_rtt_ms")
-    rows: list[tuple[str, object]] = [
-        ("path", " > ".join(answer["path"])),
-        ("hops", answer["hops"]),
-        ("at", answer["at"]),
-        ("one way", ms(answer["one_way_ms"])),
-        ("round trip", ms(answer["rtt_ms"])),
-        ("holds until", answer["valid_until"] or "beyond what was looked at"),
-    ]
-    if over is not None:
-        rows.append(("light over ground", f"{ms(over)} round trip, along the great circle"))
-    facts(rows)
+PlanFile = Annotated[
+    str | None, typer.Option("--plan", help="Offline: a contact plan of ION's; no orbits needed.")
+]
 
 
 def links(
@@ -75,6 +45,7 @@ def links(
     ] = None,
     constellation: Constellation = None,
     catalog: Catalog = None,
+    plan: PlanFile = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -82,19 +53,26 @@ def links(
 
     Example: meshd links --for 2h
     """
-    if constellation or catalog:
+    if constellation or catalog or plan:
         from meshd.cli.offline import offline_links
+        from meshd.cli.setting import Source
 
         if node is None:
             raise InputError("usage", "offline, name the satellite or city: meshd links NODE ...")
         span = (start, duration)
-        answer = offline_links(node, span, stations or "", constellation, catalog, _warn)
+        answer = offline_links(
+            node, span, stations or "", Source(constellation, catalog, plan), warn
+        )
     else:
         query = {"node": node, "from": start, "for": duration}
         answer = Client(home).get("/v1/links", query)
     if json:
         emit(answer)
-        return
+    else:
+        _show_links(answer)
+
+
+def _show_links(answer: dict[str, Any]) -> None:
     say(f"{answer['node']}, {answer['from']} to {answer['until']}")
     table(
         ("PEER", "BEGIN", "FINISH", "RANGE", "LIGHT", "NOW"),
@@ -113,7 +91,7 @@ def links(
     )
 
 
-def _warn(line: str) -> None:
+def warn(line: str) -> None:
     say(f"meshd: warning: {line}")
 
 
@@ -128,10 +106,12 @@ def constellations(json: Json = False) -> None:
 
     Example: meshd constellations
     """
+    from meshd.ephemeris.hypatia_presets import HYPATIA_PRESETS
     from meshd.ephemeris.presets import CONSTELLATIONS
 
     if json:
-        emit([_constellation(item) for item in CONSTELLATIONS.values()])
+        named = [_constellation(item) for item in CONSTELLATIONS.values()]
+        emit([*named, *(_of_hypatia(name, shell) for name, shell in HYPATIA_PRESETS.items())])
         return
     table(
         ("NAME", "PLANES x SATELLITES", "TOTAL", "ALTITUDE", "INCLINATION", "SOURCE"),
@@ -145,9 +125,47 @@ def constellations(json: Json = False) -> None:
                 item.source,
             )
             for item in CONSTELLATIONS.values()
+        ]
+        + [
+            (
+                name,
+                f"{shell.planes} x {shell.slots}",
+                shell.total,
+                f"{shell.altitude_km:g} km",
+                f"{shell.inclination_deg:g} deg",
+                _HYPATIA_SOURCES[name.partition(":")[0]],
+            )
+            for name, shell in HYPATIA_PRESETS.items()
         ],
         "none",
     )
+
+
+_HYPATIA_SOURCES = {
+    "hypatia": "Hypatia's shell, cities and ground links, which see through the Earth",
+    "honest": "the same above the true horizon",
+}
+
+
+def _of_hypatia(name: str, shell: HypatiaShell) -> dict[str, Any]:
+    """Not a Walker shell: it has no code."""
+    told = {
+        "name": name,
+        "satellites": shell.total,
+        "planes": shell.planes,
+        "slots": shell.slots,
+        "altitude_km": shell.altitude_km,
+        "inclination_deg": shell.inclination_deg,
+        "min_elevation_deg": shell.min_elevation_deg,
+    }
+    source = _HYPATIA_SOURCES[name.partition(":")[0]]
+    return {
+        "name": name,
+        "satellites": shell.total,
+        "source": source,
+        "code": None,
+        "shells": [told],
+    }
 
 
 def _planes(shells: tuple[Shell, ...]) -> str:

@@ -50,7 +50,7 @@ def topology(
     cities = [part.strip() for part in stations.split(",") if part.strip()]
     mesh = mesh_of(files, constellation, wish, (start, duration), cities)
     for line in mesh.warnings:
-        say(line)
+        say(f"meshd: warning: {line}")
     answer = mesh.answer(against)
     if save is not None:
         mesh.save(save)

@@ -72,6 +72,14 @@ LatitudeFlag = Annotated[
     float | None,
     _flag("--cross-plane-latitude-max-deg", help="Where links between planes are off."),
 ]
+IslFlag = Annotated[
+    Text, _flag("--isl", help="Who holds lasers: plus-grid, fitted, nearest [what suits].")
+]
+TerminalsFlag = Annotated[int | None, _flag("--terminals", help="Lasers of a satellite [4].")]
+GroundFlag = Annotated[
+    Text, _flag("--ground", help="Satellites a station holds: all, highest, longest [all].")
+]
+AntennasFlag = Annotated[int | None, _flag("--antennas", help="How many of them [1].")]
 BlobsFlag = Annotated[int | None, _flag("--blobs-max-mb", help="Disk for blobs, in MB [2048].")]
 RecordFlag = Annotated[
     Text, _flag("--record", help="Write this life to a file, for meshsim replay.")
@@ -99,6 +107,10 @@ def up(
     emulate_light: LightFlag = None,
     epoch: EpochFlag = None,
     speed: SpeedFlag = None,
+    isl: IslFlag = None,
+    terminals: TerminalsFlag = None,
+    ground: GroundFlag = None,
+    antennas: AntennasFlag = None,
     min_elevation_deg: ElevationFlag = None,
     cross_plane_latitude_max_deg: LatitudeFlag = None,
     blobs_max_mb: BlobsFlag = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import trio
@@ -13,7 +13,7 @@ from meshd.config import Config
 from meshd.ephemeris import Sky, find_city
 from meshd.ephemeris.sources import Loaded, sky_from_constellation
 from meshd.ports import ClockPort
-from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
+from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_with
 from protocols.types import MINUTE, Instant
 
 WINDOW_NS = 40 * MINUTE
@@ -26,6 +26,16 @@ AHEAD_NS = 20 * MINUTE
 """When less of the plan is left, the next takes over."""
 
 PLANS_MAX = 4
+
+LINK_RULES = (
+    "isl",
+    "terminals",
+    "min_elevation_deg",
+    "cross_plane_latitude_max_deg",
+    "ground",
+    "antennas",
+)
+"""Fields of a configuration that say how the link policy differs from what suits the sky."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +65,8 @@ def world_of(config: Config) -> World | None:
     else:
         return None
     sky = loaded.sky
-    policy = policy_for(sky)
-    if config.min_elevation_deg is not None:
-        policy = replace(policy, min_elevation_deg=config.min_elevation_deg)
-    if config.cross_plane_latitude_max_deg is not None:
-        policy = replace(policy, cross_plane_latitude_max_deg=config.cross_plane_latitude_max_deg)
-    return World(sky, policy, loaded)
+    rules = {name: None if (value := getattr(config, name)) == "" else value for name in LINK_RULES}
+    return World(sky, policy_with(sky, rules), loaded)
 
 
 class Plans:
@@ -68,6 +74,8 @@ class Plans:
 
     def __init__(self) -> None:
         self._plans: dict[tuple[str, str, Instant], ContactPlan] = {}
+        self._last: dict[tuple[str, str], ContactPlan] = {}
+        """The newest of each world: the next goes on from it, so its states are not made twice."""
         self._building = trio.Lock()
 
     async def ahead(
@@ -82,11 +90,13 @@ class Plans:
     async def at(self, world: World, now: Instant) -> ContactPlan:
         """The plan whose tick `now` is in. The loop goes on while it is built."""
         start = now - now % TICK_NS
-        key = (world.sky.digest, world.policy.code, start)
+        same = (world.sky.digest, world.policy.code)
+        key = (*same, start)
         async with self._building:
             if key not in self._plans:
-                build = partial(build_plan, world.sky, world.policy, start, start + WINDOW_NS)
-                self._plans[key] = await trio.to_thread.run_sync(build)
+                window = (start, start + WINDOW_NS)
+                build = partial(build_plan, world.sky, world.policy, *window, self._last.get(same))
+                self._plans[key] = self._last[same] = await trio.to_thread.run_sync(build)
                 while len(self._plans) > PLANS_MAX:
                     del self._plans[next(iter(self._plans))]
             return self._plans[key]

@@ -12,6 +12,8 @@ import trio
 from meshd.config import Config
 from meshd.daemon.daemon import Daemon, Shared
 from meshd.daemon.demo import first_error
+from meshd.kernels import is_warm
+from meshd.router.warm import warm
 
 if TYPE_CHECKING:
     from trio_typing import TaskStatus
@@ -26,6 +28,10 @@ def run_daemon(home: Path, config: Config, started: Started, tell: Tell) -> None
     `started` gets the daemon's identity once its control socket answers; `tell` gets lines for
     people. After the first signal a second one kills.
     """
+    if (config.constellation or config.catalog) and not is_warm():
+        # Here, since compiling in the loop's process would hold up its timers.
+        tell("meshd: compiling the router's kernels, once: a quarter of a minute")
+        warm()
     try:
         trio.run(_main, home, config, started, tell)
     except BaseExceptionGroup as group:

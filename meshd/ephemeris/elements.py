@@ -59,7 +59,7 @@ class Refused:
 class Catalog:
     """Usable element sets in file order, and those refused.
 
-    `digest` is sha256 (hex) over the elements in order, without the text they came from.
+    `digest` is `digest_of` the elements' prints.
     """
 
     elements: tuple[Elements, ...]
@@ -142,14 +142,20 @@ def make_catalog(found: Iterable[tuple[int, Elements]], refused: Iterable[Refuse
         raise InputError("empty-catalog", f"no usable element set in this file{first}")
     elements = tuple(e for _, e in newest.values())
     turned_away.sort(key=lambda item: item.line)
-    return Catalog(elements, tuple(turned_away), _digest(elements))
+    digest = digest_of(print_of(e) for e in elements)
+    return Catalog(elements, tuple(turned_away), digest)
 
 
-def _digest(elements: tuple[Elements, ...]) -> str:
-    lines = (
+def print_of(e: Elements) -> bytes:
+    """sha256 over one element set, without the text it came from."""
+    told = (
         f"{e.norad_id}|{e.name}|{e.epoch}|{e.inclination_deg!r}|{e.raan_deg!r}|"
         f"{e.eccentricity!r}|{e.argp_deg!r}|{e.mean_anomaly_deg!r}|{e.mean_motion_rev_day!r}|"
-        f"{e.bstar!r}|{e.ndot!r}|{e.nddot!r}\n"
-        for e in elements
+        f"{e.bstar!r}|{e.ndot!r}|{e.nddot!r}"
     )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256(told.encode()).digest()
+
+
+def digest_of(prints: Iterable[bytes]) -> str:
+    """sha256 (hex) over the prints of element sets in order: one that changes costs one print."""
+    return hashlib.sha256(b"".join(prints)).hexdigest()

@@ -35,11 +35,27 @@ FILES = (SATELLITES, LINKS, *STATIONS, LIMITS)
 
 
 @dataclass(frozen=True, slots=True)
+class Wiring:
+    """Links that come with a sky instead of a rule: these pairs of satellites and no others.
+
+    Ground links are as long as `ground_range_max_km` allows, whatever the horizon, or where that
+    is None as `min_elevation_deg` does.
+    """
+
+    planes: int
+    slots: int
+    pairs: tuple[tuple[int, int], ...]
+    isl_range_max_km: float | None = None
+    ground_range_max_km: float | None = None
+    min_elevation_deg: float = 25.0
+
+
+@dataclass(frozen=True, slots=True)
 class HypatiaFolder:
     """A folder as it stands: node numbers are satellites in order, then stations in order.
 
     `isls` are pairs of satellites; `limits` are description.txt's lengths in metres, such as
-    `max_gsl_length_m`.
+    `max_gsl_length_m`. `min_elevation_deg` is ours: it holds where that limit is not given.
     """
 
     catalog: Catalog
@@ -48,6 +64,24 @@ class HypatiaFolder:
     stations: tuple[GroundStation, ...] = ()
     isls: tuple[tuple[int, int], ...] = ()
     limits: tuple[tuple[str, float], ...] = ()
+    min_elevation_deg: float = 25.0
+
+    @property
+    def wiring(self) -> Wiring:
+        """The links it prescribes."""
+        limits = dict(self.limits)
+        return Wiring(
+            planes=self.planes,
+            slots=self.slots,
+            pairs=self.isls,
+            isl_range_max_km=_km(limits.get("max_isl_length_m")),
+            ground_range_max_km=_km(limits.get("max_gsl_length_m")),
+            min_elevation_deg=self.min_elevation_deg,
+        )
+
+
+def _km(length_m: float | None) -> float | None:
+    return None if length_m is None else length_m / 1e3
 
 
 def read_folder(texts: Mapping[str, str]) -> HypatiaFolder:

@@ -20,9 +20,15 @@ def fold(name: str) -> str:
     """
     if name.isascii():  # nearly all names are, and catalogues have thousands
         return "-".join(name.lower().translate(_ASCII_MARKS).split())
-    plain = unicodedata.normalize("NFKD", name.strip().casefold())
-    words = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
-    return "-".join(words.split())
+    # Some signs are capitals when taken apart, and some capitals come apart when made small.
+    plain = _apart(_apart(name).casefold())
+    return "-".join("".join(c if c.isalnum() else " " for c in plain).split())
+
+
+def _apart(name: str) -> str:
+    """Letters without the accents and other marks that stood on them."""
+    parts = unicodedata.normalize("NFKD", name)
+    return "".join(c for c in parts if not unicodedata.combining(c))
 
 
 def nearest(name: str, known: Iterable[str], count_max: int = 3) -> list[str]:

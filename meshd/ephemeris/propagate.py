@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from sgp4.api import SGP4_ERRORS, WGS72, Satrec, SatrecArray
 
-from meshd.ephemeris.elements import Elements
+from meshd.ephemeris.elements import Elements, digest_of, print_of
 from meshd.ephemeris.timescale import FloatArray, IntArray, julian_date, julian_dates
 
 # WGS-84 (NIMA TR8350.2), and J2 of EGM96.
@@ -70,11 +70,31 @@ class Sgp4:
     """SGP4 (AIAA 2006-6753, WGS-72, improved mode) over many real satellites at once."""
 
     elements: tuple[Elements, ...]
-    _array: Any = field(repr=False, compare=False)
+    _records: tuple[Any, ...] = field(repr=False, compare=False)
+    _made: dict[str, Any] = field(repr=False, compare=False)
+    """What is made when first asked for: SGP4's array of all, and the prints of the elements."""
 
     @classmethod
     def of(cls, elements: Sequence[Elements]) -> Sgp4:
-        return cls(tuple(elements), SatrecArray([satrec(e) for e in elements]))
+        return cls(tuple(elements), tuple(satrec(e) for e in elements), {})
+
+    def changed(self, satellite: int, elements: Elements) -> Sgp4:
+        """The same satellites, one of them with other elements."""
+        after = satellite + 1
+        every = (*self.elements[:satellite], elements, *self.elements[after:])
+        records = (*self._records[:satellite], satrec(elements), *self._records[after:])
+        prints = list(self._prints())
+        prints[satellite] = print_of(elements)
+        return Sgp4(every, records, {"prints": prints})
+
+    def digest(self) -> str:
+        """As `Catalog.digest`."""
+        return digest_of(self._prints())
+
+    def _prints(self) -> list[bytes]:
+        if "prints" not in self._made:
+            self._made["prints"] = [print_of(e) for e in self.elements]
+        return self._made["prints"]  # type: ignore[no-any-return]
 
     @property
     def count(self) -> int:
@@ -111,8 +131,18 @@ class Sgp4:
 
     def _run(self, instants: IntArray) -> tuple[Any, FloatArray, FloatArray]:
         jd, fraction = julian_dates(np.asarray(instants, dtype=np.int64))
-        errors, positions, velocities = self._array.sgp4(jd, fraction)
+        if "array" not in self._made:
+            self._made["array"] = SatrecArray(list(self._records))
+        errors, positions, velocities = self._made["array"].sgp4(jd, fraction)
         return errors, positions, velocities
+
+    def orbit(self, satellite: int, instants: IntArray) -> States:
+        """Positions and velocities of one satellite, each (instants, 3); NaN where it failed."""
+        jd, fraction = julian_dates(np.asarray(instants, dtype=np.int64))
+        errors, positions, velocities = self._records[satellite].sgp4_array(jd, fraction)
+        positions[errors != 0] = np.nan
+        velocities[errors != 0] = np.nan
+        return positions, velocities
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from meshd.ephemeris.elements import Catalog, Elements
+from meshd.ephemeris.hypatia import HypatiaFolder, Wiring
+from meshd.ephemeris.hypatia_presets import HYPATIA_RULES, preset_folder
 from meshd.ephemeris.names import fold, not_found
 from meshd.ephemeris.presets import shells_of
 from meshd.ephemeris.propagate import (
@@ -45,8 +47,9 @@ class Sky:
     """All sites: satellites first, in catalogue order, then stations in the order given.
 
     `shells` is the Walker structure of the satellites, shell after shell and plane after plane,
-    or empty for a real catalogue. `digest` is sha256 (hex) over the elements and the stations:
-    two nodes with the same digest number the same sites and place them alike.
+    or empty for a real catalogue; `wiring` is what a folder or preset of Hypatia's prescribes.
+    `digest` is sha256 (hex) over elements, wiring and stations: two nodes with the same digest
+    number the same sites and place them alike.
     """
 
     names: tuple[str, ...]
@@ -55,6 +58,7 @@ class Sky:
     satellites: Propagator
     stations: tuple[GroundStation, ...]
     shells: tuple[Shell, ...]
+    wiring: Wiring | None
     _index: dict[str, int] = field(repr=False, compare=False)
     _content: str = field(repr=False, compare=False)
 
@@ -111,14 +115,30 @@ class Sky:
     def with_stations(self, stations: Sequence[GroundStation]) -> Sky:
         """The same satellites seen from other stations."""
         names = self.names[: self.n_satellites]
-        return _sky(self.satellites, names, stations, self.shells, self._content)
+        return _sky(self.satellites, names, stations, self.shells, self._content, self.wiring)
+
+    def with_elements(self, satellite: int, elements: Elements) -> Sky:
+        """The same sky after one satellite's elements have changed.
+
+        Raises InputError "bad-elements" where satellites are not propagated from elements.
+        """
+        if not isinstance(self.satellites, Sgp4):
+            raise InputError("bad-elements", "the satellites of this sky have no elements")
+        changed = self.satellites.changed(satellite, elements)
+        content = self._content.replace(self.satellites.digest(), changed.digest())
+        digest = hashlib.sha256((content + _told(self.stations)).encode()).hexdigest()
+        return replace(self, satellites=changed, digest=digest, _content=content)
 
 
 def sky_from_preset(name_or_code: str, stations: Sequence[GroundStation] = ()) -> Sky:
     """The sky of a preset (`iridium`) or of a constellation code, seen from some stations.
 
-    Raises what `shells_of` raises, and InputError "bad-station" or "duplicate-name".
+    Hypatia's (`hypatia:kuiper_630`) have its cities before any others. Raises what `shells_of`
+    raises, and InputError "bad-station" or "duplicate-name".
     """
+    name = name_or_code.strip().lower()
+    if name.startswith(HYPATIA_RULES):
+        return sky_from_folder(preset_folder(name), stations)
     return sky_from_shells(shells_of(name_or_code), stations)
 
 
@@ -142,6 +162,19 @@ def sky_from_catalog(catalog: Catalog, stations: Sequence[GroundStation] = ()) -
     """
     satellites = Sgp4.of(catalog.elements)
     return _sky(satellites, _names(catalog), stations, (), f"catalog {catalog.digest}\n")
+
+
+def sky_from_folder(folder: HypatiaFolder, stations: Sequence[GroundStation] = ()) -> Sky:
+    """The sky of a folder of Hypatia's, or of a preset: its own stations, then the others.
+
+    A station that has the name of one of the folder's is that one.
+    """
+    own = {fold(station.name) for station in folder.stations}
+    more = [station for station in stations if fold(station.name) not in own]
+    told = repr(folder.wiring).encode()
+    content = f"catalog {folder.catalog.digest}\nwiring {hashlib.sha256(told).hexdigest()}\n"
+    satellites, names = Sgp4.of(folder.catalog.elements), _names(folder.catalog)
+    return _sky(satellites, names, (*folder.stations, *more), (), content, folder.wiring)
 
 
 def sky_from_tables(
@@ -174,6 +207,7 @@ def _sky(
     stations: Sequence[GroundStation],
     shells: tuple[Shell, ...],
     content: str,
+    wiring: Wiring | None = None,
 ) -> Sky:
     placed = tuple(check_station(station) for station in stations)
     names = (*satellite_names, *(station.name for station in placed))
@@ -184,12 +218,15 @@ def _sky(
             raise InputError("duplicate-name", f"two sites are called {name!r}")
     kinds: list[Kind] = ["satellite"] * len(satellite_names)
     kinds += ["ground"] * len(placed)
-    ground = "".join(
+    digest = hashlib.sha256((content + _told(placed)).encode()).hexdigest()
+    return Sky(names, tuple(kinds), digest, satellites, placed, shells, wiring, index, content)
+
+
+def _told(stations: Sequence[GroundStation]) -> str:
+    return "".join(
         f"ground {s.name}|{s.latitude_deg!r}|{s.longitude_deg!r}|{s.altitude_km!r}\n"
-        for s in placed
+        for s in stations
     )
-    digest = hashlib.sha256((content + ground).encode()).hexdigest()
-    return Sky(names, tuple(kinds), digest, satellites, placed, shells, index, content)
 
 
 _IN_SHELL = re.compile(r"(?P<shell>.+)-(?P<plane>[1-9]\d*)-(?P<slot>[1-9]\d*)", re.ASCII)

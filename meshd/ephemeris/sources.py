@@ -10,10 +10,18 @@ import numpy as np
 from meshd.ephemeris import hypatia, presets
 from meshd.ephemeris.elements import Catalog, Refused, make_catalog
 from meshd.ephemeris.formats import Document, read_document
-from meshd.ephemeris.hypatia import HypatiaFolder, read_folder
+from meshd.ephemeris.hypatia import read_folder
+from meshd.ephemeris.hypatia_presets import HYPATIA_RULES
 from meshd.ephemeris.names import fold
 from meshd.ephemeris.presets import shells_of
-from meshd.ephemeris.sky import Sky, sky_from_catalog, sky_from_shells, sky_from_tables
+from meshd.ephemeris.sky import (
+    Sky,
+    sky_from_catalog,
+    sky_from_folder,
+    sky_from_preset,
+    sky_from_shells,
+    sky_from_tables,
+)
 from meshd.ephemeris.staleness import stale_told
 from meshd.ephemeris.stations import GroundStation
 from meshd.ephemeris.tables import Segment, Tables, Tabulated, check_size
@@ -26,12 +34,11 @@ REFUSED_TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A sky, what was not taken into it, what looks wrong (a line each), and Hypatia's folder."""
+    """A sky, what was not taken into it, and what looks wrong (a line each)."""
 
     sky: Sky
     refused: tuple[Refused, ...] = ()
     doubts: tuple[str, ...] = ()
-    hypatia: HypatiaFolder | None = None
 
     def warnings(self, at: Instant) -> list[str]:
         """What people should know before they believe this sky at an instant, in lines."""
@@ -46,7 +53,9 @@ class Loaded:
 
 
 def sky_from_constellation(name_or_code: str, stations: Sequence[GroundStation] = ()) -> Loaded:
-    """The sky of a preset or a constellation code; raises what `shells_of` raises."""
+    """The sky of a preset or a constellation code; raises what `sky_from_preset` raises."""
+    if name_or_code.strip().lower().startswith(HYPATIA_RULES):
+        return Loaded(sky_from_preset(name_or_code, stations))
     shells = shells_of(name_or_code)
     return Loaded(sky_from_shells(shells, stations), doubts=tuple(presets.doubts(shells)))
 
@@ -94,8 +103,7 @@ def sky_from_documents(
 def sky_from_hypatia(texts: Mapping[str, str], stations: Sequence[GroundStation] = ()) -> Loaded:
     """The sky of a folder of Hypatia's, by file name; its own stations come first."""
     folder = read_folder(texts)
-    sky = sky_from_catalog(folder.catalog, (*folder.stations, *stations))
-    return Loaded(sky, doubts=tuple(hypatia.doubts(folder)), hypatia=folder)
+    return Loaded(sky_from_folder(folder, stations), doubts=tuple(hypatia.doubts(folder)))
 
 
 def refusals_told(refused: Sequence[Refused]) -> list[str]:

@@ -54,4 +54,19 @@ def _keep_by_sources() -> None:
         return
 
 
+def is_warm() -> bool:
+    """Whether all kernels have been compiled here, as their sources are now."""
+    folder = config.CACHE_DIR  # type: ignore[attr-defined]
+    return bool(folder) and (Path(folder) / _WARM).exists()
+
+
+def mark_warm() -> None:
+    """All kernels have been compiled; who cannot keep them cannot keep this either."""
+    folder = config.CACHE_DIR  # type: ignore[attr-defined]
+    if folder:
+        (Path(folder) / _WARM).touch()
+
+
+_WARM = "warm"
+
 _keep_by_sources()

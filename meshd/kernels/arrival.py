@@ -4,8 +4,8 @@ A state is a vertex, or vertices + n for the n-th ground station reached over a 
 on over standing links only, so it is kept apart from the same station reached otherwise. States
 wait for their turn in a ring of buckets of 2^shift ns, and in a heap beside it those of far later;
 one that has become earlier since its turn gets another. Every contact that leaves time enough is
-tried: of two of a pair a later one can be the quicker, or the first to last long enough. Ties are decided by the states before, by
-their labels alone, so they do not depend on turns.
+tried: of two of a pair a later one can be the quicker, or the first to last long enough. Ties are
+decided by the states before, by their labels alone, so they do not depend on turns.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meshd.kernels import kernel
-from meshd.kernels.visibility import Limits, Scene, margin_at
+from meshd.kernels.visibility import GROUND, Limits, Scene, in_view, margin_at
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -102,6 +102,22 @@ def _append(found: IntArray, count: int, row: tuple[int, int, int, int]) -> IntA
 
 
 @kernel
+def _sample(scene: Scene, limits: Limits, couples: Couples, k: int, margins: FloatArray) -> None:
+    """The margin of every couple at a knot: most looks are these, and most are at the ground."""
+    positions, zeniths = scene.positions[k], scene.zeniths[k]
+    satellites = positions.shape[0] - zeniths.shape[0]
+    for pair in range(couples.a.size):
+        a, b = couples.a[pair], couples.b[pair]
+        if couples.kind[pair] == GROUND:
+            p, q, up = positions[a], positions[b], zeniths[b - satellites]
+            away = (p[0] - q[0], p[1] - q[1], p[2] - q[2])
+            margin = in_view(limits, away, (up[0], up[1], up[2]))
+            margins[pair] = margin if math.isfinite(margin) else -math.inf
+        else:
+            margins[pair] = margin_at(scene, limits, (a, b), couples.kind[pair], (k, 0.0))
+
+
+@kernel
 def _bracketed(scene: Scene, limits: Limits, couples: Couples, samples: FloatArray) -> IntArray:
     """Spans in which a margin changes sign once: rows (pair, low, high, rising).
 
@@ -112,11 +128,10 @@ def _bracketed(scene: Scene, limits: Limits, couples: Couples, samples: FloatArr
     for k in range(scene.positions.shape[0]):
         here = scene.first + k * scene.step_ns
         last, span = here - scene.step_ns, (here - 2 * scene.step_ns, here)
+        _sample(scene, limits, couples, k, samples[k % 3])
         for pair in range(couples.a.size):
-            ends = (couples.a[pair], couples.b[pair])
-            now = margin_at(scene, limits, ends, couples.kind[pair], (k, 0.0))
+            now = samples[k % 3, pair]
             before, at = samples[(k + 1) % 3, pair], samples[(k + 2) % 3, pair]
-            samples[k % 3, pair] = now
             if k > 0 and (at >= 0.0) != (now >= 0.0):
                 found = _append(found, count, (pair, last, here, int(now >= 0.0)))
                 count += 1

@@ -155,14 +155,20 @@ def _laser(
 
 
 @kernel
-def _ground(scene: Scene, limits: Limits, ends: tuple[int, int], when: tuple[int, float]) -> float:
-    k, u = when
-    away = minus(place(scene, ends[0], k, u), place(scene, ends[1], k, u))
+def in_view(limits: Limits, away: Vector, up: Vector) -> float:
+    """The margin of a satellite `away` from a station whose zenith is `up`."""
     range_km = math.sqrt(dot(away, away))
     if limits.ground_range_max_km < math.inf:
         return limits.ground_range_max_km - range_km
+    return dot(away, up) / range_km - limits.sin_elevation
+
+
+@kernel
+def _ground(scene: Scene, limits: Limits, ends: tuple[int, int], when: tuple[int, float]) -> float:
+    k, u = when
+    away = minus(place(scene, ends[0], k, u), place(scene, ends[1], k, u))
     station = ends[1] - (scene.positions.shape[1] - scene.zeniths.shape[1])
-    return dot(away, _between(scene.zeniths, station, k, u)) / range_km - limits.sin_elevation
+    return in_view(limits, away, _between(scene.zeniths, station, k, u))
 
 
 @kernel

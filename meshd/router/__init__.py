@@ -10,7 +10,8 @@ from meshd.router.offline import (
     route_answer,
 )
 from meshd.router.overlay import Overlay
-from meshd.router.snapshot import Route, snapshot_graph, snapshot_route, valid_until
+from meshd.router.snapshot import Route, snapshot_route
+from meshd.router.timeline import Timeline, timeline_of, valid_until
 from meshd.router.tree import SnapshotTree, snapshot_tree
 
 __all__ = [
@@ -22,12 +23,13 @@ __all__ = [
     "Route",
     "RouteAnswer",
     "SnapshotTree",
+    "Timeline",
     "earliest_arrival",
     "plan_links",
     "plan_route",
     "route_answer",
-    "snapshot_graph",
     "snapshot_route",
     "snapshot_tree",
+    "timeline_of",
     "valid_until",
 ]

@@ -10,7 +10,9 @@ import numpy as np
 from meshd.ephemeris.sky import Sky
 from meshd.ephemeris.stations import EARTH_MEAN_RADIUS_KM
 from meshd.ephemeris.timescale import format_time, parse_duration
-from meshd.router.snapshot import snapshot_route, valid_until
+from meshd.router.objective import DELAY, Objective
+from meshd.router.snapshot import snapshot_route
+from meshd.router.timeline import valid_until
 from meshd.topology.build import build_plan
 from meshd.topology.plan import ContactPlan
 from meshd.topology.policy import LinkPolicy
@@ -98,13 +100,18 @@ def plan_route(
 
 
 def route_answer(
-    plan: ContactPlan, source: int, target: int, at: Instant, horizon: Duration = ROUTE_WINDOW_NS
+    plan: ContactPlan,
+    source: int,
+    target: int,
+    at: Instant,
+    horizon: Duration = ROUTE_WINDOW_NS,
+    objective: Objective = DELAY,
 ) -> RouteAnswer | None:
     """`plan_route` over a plan that is at hand; `at` lies in its window."""
-    route = snapshot_route(plan, source, target, at)
+    route = snapshot_route(plan, source, target, at, objective)
     if route is None:
         return None
-    until = valid_until(plan, source, target, at, horizon)
+    until = valid_until(plan, (source, target), at, at + horizon, objective)
     pairs = zip(route.path, route.path[1:], strict=False)
     return RouteAnswer(
         from_=plan.names[source],
@@ -116,19 +123,18 @@ def route_answer(
         path=tuple(plan.names[site] for site in route.path),
         legs=tuple(_leg(plan, a, b, at) for a, b in pairs),
         valid_until=format_time(until) if until < min(plan.end, at + horizon) else None,
-        great_circle_rtt_ms=_great_circle_rtt_ms(plan, source, target, at),
+        great_circle_rtt_ms=great_circle_rtt_ms(plan, source, target, at),
     )
 
 
 def plan_links(
-    sky: Sky, policy: LinkPolicy, node_name: str | None, start: Instant, duration: Duration
+    plan: ContactPlan, node_name: str | None, start: Instant, end: Instant
 ) -> list[LinkAnswer]:
-    """The contacts of one named site, or of all, that overlap [start, start + duration).
+    """The contacts of one named site of a plan, or of all, that overlap [start, end).
 
     In order of begin, then of sites. Raises NotFound "unknown-site".
     """
-    site = None if node_name is None else sky.index_of(node_name)
-    plan = build_plan(sky, policy, start, start + duration)
+    site = None if node_name is None else plan.index_of(node_name)
     rows = zip(plan.a.tolist(), plan.b.tolist(), plan.begin.tolist(), plan.finish.tolist(),
                plan.rate_bps.tolist(), strict=True)  # fmt: skip
     return [
@@ -143,7 +149,7 @@ def plan_links(
             rate_bps=rate,
         )
         for a, b, begin, finish, rate in rows
-        if site is None or site in (a, b)
+        if begin < end and finish > start and (site is None or site in (a, b))
     ]
 
 
@@ -157,7 +163,8 @@ def _range_km(plan: ContactPlan, a: int, b: int, at: Instant) -> float:
     return plan.light_time_ns(a, b, at) / 1e9 * SPEED_OF_LIGHT_KM_S
 
 
-def _great_circle_rtt_ms(plan: ContactPlan, source: int, target: int, at: Instant) -> float:
+def great_circle_rtt_ms(plan: ContactPlan, source: int, target: int, at: Instant) -> float:
+    """The round trip of light over the ground between two sites; NaN without positions."""
     if plan.trajectory is None:
         return math.nan
     a, b = (np.array(plan.trajectory.position_km(site, at)) for site in (source, target))

@@ -1,4 +1,4 @@
-"""Shortest paths at an instant, and the instant at which the shortest path changes."""
+"""Shortest paths at an instant."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
+from itertools import pairwise
 
-import numpy as np
-
+from meshd.router.objective import DELAY, Objective
 from meshd.topology.plan import ContactPlan
-from protocols.types import MILLISECOND, SECOND, SPEED_OF_LIGHT_KM_S, Duration, Instant
+from protocols.types import SECOND, SPEED_OF_LIGHT_KM_S, Duration, Instant
 
-_LOOK_NS = SECOND
-"""How far apart the path is looked at between events when its end is sought."""
 _BOUND_NS_PER_KM = SECOND / SPEED_OF_LIGHT_KM_S * (1 - 1e-5)
-_SLACK_NS = 100_000  # 1 s of motion at 2 v changes a path by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +30,17 @@ class Route:
         return 2 * self.one_way_ns
 
 
-def snapshot_route(plan: ContactPlan, source: int, target: int, at: Instant) -> Route | None:
+def snapshot_route(
+    plan: ContactPlan, source: int, target: int, at: Instant, objective: Objective = DELAY
+) -> Route | None:
     """The path of least light time at an instant, relayed by satellites only, or None.
 
-    Lengths are light times at `at`, summed in nanoseconds. Ties go to fewer hops, then to lower
-    sites, from the end backwards. Exact: A* under the straight line to the target.
+    With another objective that of least cost. Costs are of the light times at `at`, summed in
+    nanoseconds. Ties go to fewer hops, then to lower sites, from the end backwards. Exact: A*
+    under the straight line to the target.
     """
     kinds, light, contacts_of = plan.kinds, plan.light_time_ns, plan.contacts_of
+    cost = objective.whole_cost
     ahead = _straight_line(plan, target, at)
     labels: dict[int, tuple[int, int, int]] = {source: (0, 0, source)}  # length, hops, before
     settled: set[int] = set()
@@ -51,7 +51,9 @@ def snapshot_route(plan: ContactPlan, source: int, target: int, at: Instant) -> 
             continue
         length, hops, _ = labels[site]
         if site == target:
-            return Route(source, target, at, length, _walk(labels, source, target))
+            path = _walk(labels, source, target)
+            one_way = sum(light(a, b, at) for a, b in pairwise(path))
+            return Route(source, target, at, one_way, path)
         settled.add(site)
         if site != source and kinds[site] == "ground":
             continue
@@ -60,103 +62,12 @@ def snapshot_route(plan: ContactPlan, source: int, target: int, at: Instant) -> 
                 break
             if finish <= at or peer in settled or (kinds[peer] == "ground" and peer != target):
                 continue
-            label = (length + light(site, peer, at), hops + 1, site)
+            label = (length + cost(light(site, peer, at)), hops + 1, site)
             known = labels.get(peer)
             if known is None or label < known:
                 labels[peer] = label
                 heappush(heap, (label[0] + ahead(peer), hops + 1, peer))
     return None
-
-
-def snapshot_graph(plan: ContactPlan, at: Instant) -> Any:
-    """A networkx Graph of the contacts open at an instant.
-
-    Nodes are names with `kind` and `site`; edges carry `delay_ns` and `rate_bps`.
-    """
-    import networkx  # ten times slower to import than to search: only for who asks
-
-    graph = networkx.Graph(at=at)
-    for site, (name, kind) in enumerate(zip(plan.names, plan.kinds, strict=True)):
-        graph.add_node(name, kind=kind, site=site)
-    for row in plan.open_rows(at).tolist():
-        a, b = int(plan.a[row]), int(plan.b[row])
-        delay = plan.light_time_ns(a, b, at)
-        rate = float(plan.rate_bps[row])
-        graph.add_edge(plan.names[a], plan.names[b], delay_ns=delay, rate_bps=rate)
-    return graph
-
-
-def valid_until(
-    plan: ContactPlan, source: int, target: int, at: Instant, horizon: Duration
-) -> Instant:
-    """The first instant after `at`, to 1 ms, when the shortest path is another (or there is none).
-
-    Looks once a second and at each contact that could matter, and bisects where the path differs;
-    a rival that is shorter for less than a second between two looks is not seen. At most
-    `horizon` ahead, and never past the end of the plan.
-    """
-    end = min(plan.end, at + horizon)
-    route = snapshot_route(plan, source, target, at)
-    path = _path(route)
-    now = at
-    for event in _events(plan, at, end):
-        while now < event:
-            # Just before an event the old contacts still stand.
-            later = min(now + _LOOK_NS, event)
-            look = later - 1 if later == event else later
-            seen = snapshot_route(plan, source, target, look) if look > now else route
-            if _path(seen) != path:
-                return _bisect(plan, path, (source, target), (now, look))
-            now, route = later, seen
-        if event < end and _matters(plan, route, (source, target), event):
-            route = snapshot_route(plan, source, target, event)
-            if _path(route) != path:
-                return event
-    return end
-
-
-def _events(plan: ContactPlan, at: Instant, end: Instant) -> list[Instant]:
-    """The instants in (at, end) when a contact begins or finishes, in order, and `end`."""
-    edges = np.unique(np.concatenate([plan.begin, plan.finish]))
-    return [*edges[(edges > at) & (edges < end)].tolist(), end]
-
-
-def _matters(plan: ContactPlan, route: Route | None, ends: tuple[int, int], event: Instant) -> bool:
-    """Whether the contacts that change at an event can change the shortest path.
-
-    One that finishes does if it is on the path; one that begins, only if light through it could
-    win even if the rest were straight lines.
-    """
-    if route is None:
-        return bool((plan.begin == event).any())
-    links = {frozenset(pair) for pair in zip(route.path, route.path[1:], strict=False)}
-    for row in np.flatnonzero(plan.finish == event).tolist():
-        if frozenset((int(plan.a[row]), int(plan.b[row]))) in links:
-            return True
-    from_source = _straight_line(plan, ends[0], event)
-    to_target = _straight_line(plan, ends[1], event)
-    for row in np.flatnonzero(plan.begin == event).tolist():
-        a, b = int(plan.a[row]), int(plan.b[row])
-        bound = min(from_source(a) + to_target(b), from_source(b) + to_target(a))
-        if bound + plan.light_time_ns(a, b, event) <= route.one_way_ns + _SLACK_NS:
-            return True
-    return False
-
-
-def _bisect(
-    plan: ContactPlan,
-    path: tuple[int, ...],
-    ends: tuple[int, int],
-    bracket: tuple[Instant, Instant],
-) -> Instant:
-    low, high = bracket
-    while high - low > MILLISECOND:
-        middle = (low + high) // 2
-        if _path(snapshot_route(plan, *ends, middle)) == path:
-            low = middle
-        else:
-            high = middle
-    return high
 
 
 def _straight_line(plan: ContactPlan, target: int, at: Instant) -> Callable[[int], int]:
@@ -171,10 +82,6 @@ def _straight_line(plan: ContactPlan, target: int, at: Instant) -> Callable[[int
     position = trajectory.position_km
     end = position(target, at)
     return lambda site: int(math.dist(position(site, at), end) * _BOUND_NS_PER_KM)
-
-
-def _path(route: Route | None) -> tuple[int, ...]:
-    return () if route is None else route.path
 
 
 def _walk(labels: dict[int, tuple[int, int, int]], source: int, target: int) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from meshd.topology.build import build_plan
 from meshd.topology.light import FixedLight
 from meshd.topology.plan import Contact, ContactPlan, plan_from_contacts
-from meshd.topology.policy import LinkPolicy, policy_for
+from meshd.topology.policy import LinkPolicy, policy_for, policy_with
 from meshd.topology.trajectory import Trajectory, make_trajectory
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "make_trajectory",
     "plan_from_contacts",
     "policy_for",
+    "policy_with",
 ]

@@ -1,37 +1,21 @@
-"""From a sky and a policy to a contact plan."""
+"""From a sky and a policy to a contact plan, anew or by mending the one there is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from meshd.ephemeris.propagate import Failure
+from meshd.ephemeris.elements import Elements
+from meshd.ephemeris.propagate import Failure, Sgp4
 from meshd.ephemeris.sky import Sky
 from meshd.kernels.edges import Couples
-from meshd.kernels.visibility import Limits, Scene
-from meshd.topology.ages import AGE_MARGIN_MAX_NS, aged
-from meshd.topology.candidates import Pairs, grid_pairs
-from meshd.topology.contacts import (
-    NEVER,
-    Intervals,
-    acquired,
-    joined,
-    lasers,
-    meet,
-    passes,
-    visible,
-    within,
-)
-from meshd.topology.fitted import Choices
-from meshd.topology.ground import held_passes, lead_ns
-from meshd.topology.nearest import STAY_NS, Passing
+from meshd.topology.candidates import Pairs
+from meshd.topology.contacts import Intervals, passes
+from meshd.topology.making import Making, begin, make
 from meshd.topology.plan import CONTACTS_MAX, Columns, ContactPlan, Header, assemble, plan_digest
 from meshd.topology.policy import LinkPolicy, check_policy
-from meshd.topology.scene import limits_of, scene_of
-from meshd.topology.trajectory import Trajectory, make_trajectory
+from meshd.topology.trajectory import IntArray, Trajectory
 from protocols.errors import InputError
-from protocols.types import Duration, Instant
+from protocols.types import Instant
 
 
 def build_plan(
@@ -42,118 +26,115 @@ def build_plan(
     Edges are whole milliseconds, inside the true ones by less than 1 ms. The same sky, policy and
     window give the same plan on every node; `digest` is sha256 (hex) over them. What a `known`
     plan of the same sky and policy has worked out is not worked out again. Raises InputError
-    "bad-window" or "bad-policy" (`plus-grid` over a catalogue, which has no slots).
+    "bad-window" or "bad-policy" (`plus-grid` over a catalogue, which has no slots; `listed` over
+    a sky without links of its own).
     """
     check_policy(policy)
     if not start < end:
         raise InputError("bad-window", f"a plan must end after it starts: [{start}, {end})")
     if policy.isl == "plus-grid" and not sky.shells:
         raise InputError("bad-policy", "plus-grid needs planes and slots; a catalogue has none")
-    builder = _builder(sky, policy, start, end, known)
-    parts = [builder.lasers(), *map(builder.station, range(len(sky.stations)))]
+    if policy.isl == "listed" and sky.wiring is None:
+        raise InputError(
+            "bad-policy", "listed needs a sky that comes with its links; this has none"
+        )
+    same = known is not None and (known.sky_digest, known.policy_code) == (sky.digest, policy.code)
+    last = known.derived.get("making") if same and known is not None else None
+    making = begin(sky, policy, (start, end), last)
+    parts = [making.lasers(making.pairs()), *_stations(making)]
+    return _plan(making, parts, _failed(sky, making.trajectory), None)
+
+
+def mend_plan(plan: ContactPlan, satellite: int, elements: Elements) -> ContactPlan:
+    """The plan after one satellite's elements have changed: what `build_plan` of the new sky gives.
+
+    Only contacts of this satellite, and of pairs that are chosen otherwise for its sake, are worked
+    out. Raises InputError "bad-plan" for a plan that was not predicted here from elements.
+    """
+    last: Making | None = plan.derived.get("making")
+    if last is None or not isinstance(last.sky.satellites, Sgp4):
+        raise InputError("bad-plan", "only a plan predicted from elements can be mended")
+    sky = last.sky.with_elements(satellite, elements)
+    satellites = sky.satellites
+    assert isinstance(satellites, Sgp4)
+    states = satellites.orbit(satellite, last.trajectory.knots())
+    trajectory = last.trajectory.with_site(satellite, *states)
+    choices = last.choices.changed(sky, satellite)
+    making = make(sky, last.policy, last.window, (trajectory, choices), (last, satellite))
+    pairs, n = making.pairs(), sky.n_satellites
+    keys = pairs.a * n + pairs.b
+    fresh = (pairs.a == satellite) | (pairs.b == satellite)
+    gone = _changed(last.chosen, making.chosen)
+    fresh |= np.isin(keys, gone)
+    laser = plan.b < n
+    touched = (plan.a == satellite) | (plan.b == satellite)
+    touched |= np.isin(plan.a.astype(np.int64) * n + plan.b, gone) & laser
+    found = [making.lasers(Pairs(pairs.a[fresh], pairs.b[fresh], pairs.cross[fresh]))]
+    if last.policy.ground == "all":
+        found += [making.passes(_only(satellite, n + s)) for s in range(len(sky.stations))]
+    else:
+        touched |= ~laser
+        found += _stations(making)
+    kept = Columns(*(column[~touched] for column in _columns(plan)))
+    others = tuple(failure for failure in plan.sites_failed if failure.site != satellite)
+    own = _failed(sky, trajectory, satellite)
+    failed = tuple(sorted((*others, *own), key=lambda failure: failure.site))
+    return _plan(making, [kept, *found], failed, plan)
+
+
+def _plan(
+    making: Making, parts: list[Columns], failed: tuple[Failure, ...], like: ContactPlan | None
+) -> ContactPlan:
+    """The plan of some columns, with its making beside it."""
+    sky, policy, window = making.sky, making.policy, making.window
     columns = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     if columns.a.size > CONTACTS_MAX:
         raise InputError("plan-too-large", f"more than {CONTACTS_MAX} contacts: shorten the window")
-    digest = plan_digest(sky.digest, policy.code, start, end)
-    header = Header(sky.digest, policy.code, digest, sky.names, sky.kinds, start, end)
-    trajectory = builder.trajectory
-    failed = _failed(sky, trajectory)
-    plan = assemble(header, columns, trajectory, trajectory.light_time_ns, failed)
-    plan.derived["choices"] = builder.choices
+    digest = plan_digest(sky.digest, policy.code, *window)
+    header = Header(sky.digest, policy.code, digest, sky.names, sky.kinds, *window)
+    trajectory = making.trajectory
+    plan = assemble(header, columns, trajectory, trajectory.light_time_ns, failed, like)
+    plan.derived["making"] = making
     return plan
 
 
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    """One plan in the making."""
-
-    sky: Sky
-    policy: LinkPolicy
-    window: tuple[Instant, Instant]
-    trajectory: Trajectory
-    choices: Choices
-    scene: Scene
-    limits: Limits
-    lead_ns: Duration
-    """Links may have begun so long before the window and still not be usable in it."""
-
-    def lasers(self) -> Columns:
-        """Every contact of two satellites."""
-        policy = self.policy
-        if policy.isl == "plus-grid":
-            pairs = grid_pairs(self.sky.shells)
-            seen = self._seen(lasers(pairs))
-        else:
-            pairs, runs = self._runs()
-            seen = meet(self._seen(lasers(pairs)), runs)
-        usable = within(acquired(seen, policy.acquisition_ns), self.window)
-        rate = np.full(usable.pair.size, policy.isl_rate_bps)
-        a, b = pairs.a[usable.pair], pairs.b[usable.pair]
-        return Columns(a, b, usable.begin, usable.finish, rate)
-
-    def station(self, station: int) -> Columns:
-        """Every contact of one station."""
-        couples = passes(self.sky.n_satellites, self.sky.n_satellites + station)
-        seen = self._seen(couples)
-        held = held_passes(self.scene, self.limits, self.policy, couples, seen)
-        usable = within(held, self.window)
-        rate = np.full(usable.pair.size, self.policy.ground_rate_bps)
-        a, b = couples.a[usable.pair], couples.b[usable.pair]
-        return Columns(a, b, usable.begin, usable.finish, rate)
-
-    def _seen(self, couples: Couples) -> Intervals:
-        seen = visible(self.scene, self.limits, couples)
-        epochs = self.sky.satellites.epochs() if self.policy.age_margin else None
-        if epochs is None:
-            return seen
-        return aged(seen, couples, epochs, (self.trajectory.start, self.trajectory.end))
-
-    def _runs(self) -> tuple[Pairs, Intervals]:
-        """The pairs that the policy chooses at some tick, and for which runs of ticks."""
-        n = self.sky.n_satellites
-        start, end = self.window[0] - self.lead_ns, self.window[1]
-        lasting = NEVER
-        if self.policy.isl == "fitted":
-            lasting = self.choices.runs(start, end)
-        passing = Passing(self.sky, self.policy, self.scene, self.limits)
-        runs = passing.runs(start, end, lasting)
-        keys, begin, finish = (np.concatenate(both) for both in zip(lasting, runs, strict=True))
-        distinct, pair = np.unique(keys, return_inverse=True)
-        order = np.lexsort((begin, pair))
-        # A pair may be passing up to where it is lasting: one contact, not two.
-        chosen = joined(Intervals(pair[order], begin[order], finish[order]))
-        cross = np.ones(distinct.size, dtype=bool)
-        return Pairs(distinct // n, distinct % n, cross), chosen
+def _stations(making: Making) -> list[Columns]:
+    n = making.sky.n_satellites
+    return [making.passes(passes(n, n + station)) for station in range(len(making.sky.stations))]
 
 
-def _builder(
-    sky: Sky, policy: LinkPolicy, start: Instant, end: Instant, known: ContactPlan | None
-) -> _Builder:
-    lead = policy.acquisition_ns + (AGE_MARGIN_MAX_NS if policy.age_margin else 0)
-    before = max(lead, lead_ns(policy))
-    after = max(lead_ns(policy), AGE_MARGIN_MAX_NS if policy.age_margin else 0)
-    if policy.isl != "plus-grid":
-        before, after = max(before, lead + STAY_NS), max(after, STAY_NS)
-    same = known is not None and (known.sky_digest, known.policy_code) == (sky.digest, policy.code)
-    held = known.trajectory if same and known is not None else None
-    trajectory = make_trajectory(sky, start - before, end + after, known=held)
-    choices = known.derived.get("choices") if same and known is not None else None
-    return _Builder(
-        sky=sky,
-        policy=policy,
-        window=(start, end),
-        trajectory=trajectory,
-        choices=choices or Choices(sky, policy),
-        scene=scene_of(sky, policy, trajectory),
-        limits=limits_of(policy),
-        lead_ns=lead,
-    )
+def _only(satellite: int, station: int) -> Couples:
+    every = passes(satellite + 1, station)
+    return Couples(every.a[-1:], every.b[-1:], every.kind[-1:])
 
 
-def _failed(sky: Sky, trajectory: Trajectory) -> tuple[Failure, ...]:
-    lost = ~np.isfinite(trajectory.positions).all(axis=2)
+def _columns(plan: ContactPlan) -> Columns:
+    a, b = plan.a.astype(np.int64), plan.b.astype(np.int64)
+    return Columns(a, b, plan.begin, plan.finish, plan.rate_bps)
+
+
+def _changed(before: Intervals, after: Intervals) -> IntArray:
+    """The pairs whose runs are not the same in both."""
+    only = np.setxor1d(_prints(before), _prints(after))
+    some = [runs.pair[np.isin(_prints(runs), only)] for runs in (before, after)]
+    return np.unique(np.concatenate(some))
+
+
+def _prints(runs: Intervals) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    """A number for each run that no two share, but by a chance of 1e-19 for each two."""
+    odd = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+    columns = [column.astype(np.uint64) * np.uint64(k) for column, k in zip(runs, odd, strict=True)]
+    mixed = columns[0] ^ (columns[1] >> np.uint64(7)) ^ columns[1] ^ columns[2]
+    return np.asarray(mixed ^ (columns[2] >> np.uint64(11)))
+
+
+def _failed(sky: Sky, trajectory: Trajectory, site: int | None = None) -> tuple[Failure, ...]:
+    """The satellites without a state at some knot; of one site alone, if it is given."""
+    positions = trajectory.positions if site is None else trajectory.positions[:, site : site + 1]
+    lost = ~np.isfinite(positions).all(axis=2)
     if not lost.any():
         return ()
     # For each satellite its first knot without a state.
     rows = np.unique(lost.argmax(axis=0)[lost.any(axis=0)])
-    return sky.failures(trajectory.knots()[rows])
+    found = sky.failures(trajectory.knots()[rows])
+    return found if site is None else tuple(f for f in found if f.site == site)

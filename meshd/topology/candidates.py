@@ -46,6 +46,12 @@ def grid_pairs(shells: tuple[Shell, ...]) -> Pairs:
     return Pairs(a[keep], b[keep], cross[keep])
 
 
+def listed_pairs(pairs: tuple[tuple[int, int], ...]) -> Pairs:
+    """Pairs that came with a sky, in order, each once."""
+    rows = np.array(sorted({(min(p), max(p)) for p in pairs}), dtype=np.int64).reshape(-1, 2)
+    return Pairs(rows[:, 0], rows[:, 1], np.ones(len(rows), dtype=bool))
+
+
 def slot_shift(shell: Shell) -> int:
     """How many slots ahead the partner in the next plane sits, for the shortest longest link.
 

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from meshd.ephemeris.propagate import EARTH_RADIUS_KM
+from meshd.ephemeris.propagate import EARTH_RADIUS_KM, Sgp4
 from meshd.ephemeris.sky import Sky
 from meshd.kernels.pairing import ByteArray, Orbits, Terminals, Wanted, Weighed, match, span, weigh
 from meshd.topology.contacts import BoolArray, Intervals, joined
@@ -47,12 +47,11 @@ _BLOCK = 1_024
 
 
 class Block(NamedTuple):
-    """One block's choice: all lasting candidates, best first, and which of them are taken."""
+    """One block's choice: all lasting candidates, best first, and the pairs taken."""
 
-    orbits: Orbits
-    usable: IntArray
+    every: Orbits
+    """At the block's middle, then at the reference instants."""
     candidates: Weighed
-    taken: np.ndarray[tuple[int], np.dtype[np.bool_]]
     pairs: IntArray
     """Taken pairs as a * n + b, ascending."""
 
@@ -69,25 +68,63 @@ def choose(sky: Sky, policy: LinkPolicy, block: int) -> Block:
     A pair is ranked where it is at a reference instant that stays for PHASES blocks, each pair's
     at another block: so few ranks change from block to block, and few links with them.
     """
-    middle = block * BLOCK_NS + BLOCK_NS // 2
-    references = [(block + p) // PHASES * PHASES - p + PHASES // 2 for p in range(PHASES)]
-    instants = np.array([middle, *(ref * BLOCK_NS for ref in references)], dtype=np.int64)
-    every = _orbits(*sky.satellites.orbits(instants), sky.satellites.mean_motions_rad_s())
-    orbits, ranked = _only(every, 0), _only(every, slice(1, None))
-    usable = np.flatnonzero(np.isfinite(every.along).all(axis=(0, 2)))
-    found = weigh(orbits, ranked, _wanted(policy), *_near(orbits, usable))
+    states = sky.satellites.orbits(_instants(block))
+    every = _orbits(*states, sky.satellites.mean_motions_rad_s())
+    near = _near(_only(every, 0), _usable(every))
+    found = weigh(_only(every, 0), _only(every, slice(1, None)), _wanted(policy), *near)
     order = np.argsort(found.key, kind="stable")
     best = Weighed(found.i[order], found.j[order], found.key[order], found.side[order])
-    return _matched(orbits, usable, best, policy.terminals)
+    return _matched(every, best, policy.terminals)
 
 
-def _matched(orbits: Orbits, usable: IntArray, best: Weighed, terminals: int) -> Block:
+def chosen_anew(block: Block, number: int, sky: Sky, policy: LinkPolicy, satellite: int) -> Block:
+    """The block as `choose` has it after a satellite's elements have changed.
+
+    Only its own candidates are weighed again. The sky's satellites are propagated from elements.
+    """
+    satellites = sky.satellites
+    assert isinstance(satellites, Sgp4)
+    positions, velocities = satellites.orbit(satellite, _instants(number))
+    motions = satellites.mean_motions_rad_s()
+    own = _orbits(positions[:, None], velocities[:, None], motions[satellite : satellite + 1])
+    every = Orbits(*(column.copy() for column in block.every))
+    for column, new in zip(every[:4], own[:4], strict=True):
+        column[:, satellite] = new[:, 0]
+    every = every._replace(motion_rad_s=motions)
+    old = block.candidates
+    keep = (old.i != satellite) & (old.j != satellite)
+    i, j = _near_one(_only(every, 0), _usable(every), satellite)
+    found = weigh(_only(every, 0), _only(every, slice(1, None)), _wanted(policy), i, j)
+    order = np.argsort(found.key, kind="stable")
+    at = np.searchsorted(old.key[keep], found.key[order])
+    best = Weighed(
+        np.insert(old.i[keep], at, found.i[order]),
+        np.insert(old.j[keep], at, found.j[order]),
+        np.insert(old.key[keep], at, found.key[order]),
+        np.insert(old.side[keep], at, found.side[order]),
+    )
+    return _matched(every, best, policy.terminals)
+
+
+def _instants(block: int) -> IntArray:
+    """The middle of a block, then the reference instants of its phases."""
+    middle = block * BLOCK_NS + BLOCK_NS // 2
+    references = [(block + p) // PHASES * PHASES - p + PHASES // 2 for p in range(PHASES)]
+    return np.array([middle, *(ref * BLOCK_NS for ref in references)], dtype=np.int64)
+
+
+def _usable(every: Orbits) -> IntArray:
+    """The satellites that have an orbit at all instants."""
+    return np.flatnonzero(np.isfinite(every.along).all(axis=(0, 2)))
+
+
+def _matched(every: Orbits, best: Weighed, terminals: int) -> Block:
     """Take the best candidates, twice: whoever hangs together with few keeps a terminal free.
 
     A batch of satellites on its way up drifts by everyone else: it would spend all its terminals
     on itself. With one to spare each reaches out by passing links.
     """
-    n = orbits.radius_km.size
+    n = every.motion_rad_s.size
     spare = np.full(n, terminals, np.int8)
     taken = _take(best, spare)
     links = (np.ones(int(taken.sum()), np.int8), (best.i[taken], best.j[taken]))
@@ -95,7 +132,7 @@ def _matched(orbits: Orbits, usable: IntArray, best: Weighed, terminals: int) ->
     few: BoolArray = np.bincount(component)[component] < FEW_PART * n
     if few.any():
         taken = _take(best, np.where(few, spare - 1, spare))
-    return Block(orbits, usable, best, taken, np.sort(best.i[taken] * n + best.j[taken]))
+    return Block(every, best, np.sort(best.i[taken] * n + best.j[taken]))
 
 
 def _take(best: Weighed, free: ByteArray) -> BoolArray:
@@ -157,6 +194,17 @@ def _near(orbits: Orbits, usable: IntArray) -> tuple[IntArray, IntArray]:
     return np.concatenate(found_i), np.concatenate(found_j)
 
 
+def _near_one(orbits: Orbits, usable: IntArray, satellite: int) -> tuple[IntArray, IntArray]:
+    """As `_near`, the pairs of one satellite alone."""
+    others = usable[usable != satellite]
+    if others.size == usable.size:
+        return others[:0], others[:0]
+    outward = (orbits.out[others] * orbits.out[satellite]).sum(axis=1)
+    cosine = (outward + (orbits.along[others] * orbits.along[satellite]).sum(axis=1)) / 2
+    j = others[cosine > _cosine_min(orbits, usable)]
+    return np.minimum(j, satellite), np.maximum(j, satellite)
+
+
 def _cosine_min(orbits: Orbits, usable: IntArray) -> float:
     least = float(orbits.radius_km[usable].min()) if usable.size else EARTH_RADIUS_KM
     return float(1 - (_MEAN_RANGE_MAX_KM / least) ** 2 / 2 - 1e-4)
@@ -189,10 +237,10 @@ def _join(before: IntArray, after: Block, terminals: int) -> _Join:
     A satellite's old links end one by one as its new ones begin and no terminal is free: so it
     never needs more terminals than it has.
     """
-    n = after.orbits.radius_km.size
+    n = after.every.motion_rad_s.size
     old = np.setdiff1d(before, after.pairs, assume_unique=True)
     new = np.setdiff1d(after.pairs, before, assume_unique=True)
-    turn = turns(after.orbits)
+    turn = turns(_only(after.every, 0))
     from_ns = np.maximum(turn[new // n], turn[new % n]) * SLOT_NS
     used = np.bincount(before // n, minlength=n) + np.bincount(before % n, minlength=n)
     # Both ends of every link as rows, by satellite; new ones in order of their beginning.
@@ -223,6 +271,15 @@ class Choices:
             if len(self._blocks) > BLOCKS_MAX:
                 del self._blocks[min(self._blocks)]
         return self._blocks[number]
+
+    def changed(self, sky: Sky, satellite: int) -> Choices:
+        """The choices after one satellite's elements have changed: blocks at hand are mended."""
+        other = Choices(sky, self._policy)
+        other._blocks = {
+            number: chosen_anew(block, number, sky, self._policy, satellite)
+            for number, block in self._blocks.items()
+        }
+        return other
 
     def runs(self, start: Instant, end: Instant) -> Intervals:
         """When each lasting pair is chosen, for all blocks that reach into [start, end).

@@ -7,7 +7,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from meshd.ephemeris.sky import Sky
 from meshd.kernels.edges import Couples, margins
 from meshd.kernels.pairing import Terminals, hashes, match
 from meshd.kernels.visibility import CROSS, Limits, Scene
@@ -31,11 +30,17 @@ _LOOKS, _LOOKS_MIN = 11, 4
 class Passing:
     """Pairs chosen anew at each tick among satellites that have terminals free."""
 
-    def __init__(self, sky: Sky, policy: LinkPolicy, scene: Scene, limits: Limits) -> None:
-        self._satellites = sky.n_satellites
+    def __init__(
+        self, policy: LinkPolicy, scene: Scene, limits: Limits, known: Passing | None, moved: int
+    ) -> None:
+        """Spans of a `known` one are taken from it where the satellite that `moved` has no part."""
+        self._satellites = scene.positions.shape[1] - scene.zeniths.shape[1]
         self._policy = policy
         self._scene = scene
         self._limits = limits
+        self._known = {} if known is None else known._spans_made
+        self._moved = moved
+        self._spans_made: dict[tuple[Instant, Instant], tuple[IntArray, IntArray]] = {}
 
     def runs(self, start: Instant, end: Instant, lasting: Intervals) -> Intervals:
         """When each passing pair is chosen, for all ticks that reach into [start, end).
@@ -59,9 +64,19 @@ class Passing:
         for begin in range(start // span_ns * span_ns, end, span_ns):
             span = (begin, begin + span_ns)
             standing = lasting.pair[(lasting.begin < span[1]) & (lasting.finish > begin)]
-            pairs = self._beside(standing, span)
+            pairs = self._known_beside(standing, span)
+            self._spans_made[span] = (standing, pairs)
             pieces.append(Intervals(pairs, *(np.full(pairs.size, edge) for edge in span)))
         return Intervals(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+
+    def _known_beside(self, standing: IntArray, span: tuple[Instant, Instant]) -> IntArray:
+        before, pairs = self._known.get(span, (None, standing))
+        if before is not None and np.array_equal(before, standing):
+            n, moved = self._satellites, self._moved
+            used = int((standing // n == moved).sum() + (standing % n == moved).sum())
+            if used >= self._policy.terminals:
+                return pairs
+        return self._beside(standing, span)
 
     def _beside(self, standing: IntArray, span: tuple[Instant, Instant]) -> IntArray:
         """The pairs of a span among satellites left over by the pairs that stand.

@@ -131,6 +131,24 @@ class ContactPlan:
         """The rows of the columns whose contact stands at an instant."""
         return np.flatnonzero((self.begin <= at) & (at < self.finish))
 
+    def snapshot(self, at: Instant) -> Any:
+        """A networkx Graph of the contacts open at an instant.
+
+        Nodes are names with `kind` and `site`; edges carry `delay_ns` and `rate_bps`.
+        """
+        import networkx  # ten times slower to import than to search: only for who asks
+
+        graph = networkx.Graph(at=at)
+        for site, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
+            graph.add_node(name, kind=kind, site=site)
+        for row in self.open_rows(at).tolist():
+            a, b = int(self.a[row]), int(self.b[row])
+            rate = float(self.rate_bps[row])
+            graph.add_edge(
+                self.names[a], self.names[b], delay_ns=self.light_time_ns(a, b, at), rate_bps=rate
+            )
+        return graph
+
     def next_change(self, site: int, at: Instant) -> Instant | None:
         """The first instant after `at` when a contact of this site begins or finishes, or None."""
         changes = self._changes.get(site)
@@ -179,8 +197,9 @@ def assemble(
     trajectory: Trajectory | None,
     light_time_ns: LightTime,
     sites_failed: tuple[Failure, ...] = (),
+    like: ContactPlan | None = None,
 ) -> ContactPlan:
-    """A plan of these contacts, sorted and indexed."""
+    """A plan of these contacts, sorted and indexed; one `like` it has the same names."""
     order = np.lexsort((columns.b, columns.a, columns.begin))
     a, b = columns.a[order].astype(np.int32), columns.b[order].astype(np.int32)
     names = header.names
@@ -194,8 +213,8 @@ def assemble(
         trajectory=trajectory,
         sites_failed=sites_failed,
         light_time_ns=light_time_ns,
-        _index={fold(name): site for site, name in enumerate(names)},
-        _sites={name: site for site, name in enumerate(names)},
+        _index=like._index if like else {fold(name): s for s, name in enumerate(names)},
+        _sites=like._sites if like else {name: s for s, name in enumerate(names)},
         _rows=_rows_of(a, b, len(names)),
         _by_site={},
         _by_peer={},

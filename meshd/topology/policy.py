@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 from meshd.ephemeris.sky import Sky
 from protocols.errors import InputError
 from protocols.types import MINUTE, SECOND, Duration
 
-Lasers: TypeAlias = Literal["plus-grid", "fitted", "nearest"]
+Lasers: TypeAlias = Literal["plus-grid", "fitted", "nearest", "listed"]
 Ground: TypeAlias = Literal["all", "highest", "longest"]
 
 
@@ -21,13 +22,15 @@ class LinkPolicy:
 
     `plus-grid` joins each satellite to the two of its plane and one of each neighbouring plane.
     `fitted` chooses lasting pairs among the satellites of a real catalogue, `nearest` the nearest
-    ones anew at each aligned tick; both keep to `terminals` a satellite. A laser needs
+    ones anew at each aligned tick; both keep to `terminals` a satellite; `listed` takes the pairs
+    that came with the sky. A laser needs
     `grazing_altitude_km` between its beam and the surface, no Sun within `sun_exclusion_deg` of
     it, and a line of sight that turns slower than `slew_max_deg_s` (in space, not in the frame of
     the satellite); it carries data `acquisition_ns` after it may begin. A cross-plane one is off
     while either end is beyond `cross_plane_latitude_max_deg`. A station holds a link to every
     satellite above `min_elevation_deg`, or on each slot of 15 s to the `antennas` of them that
-    stand `highest` or stay `longest`. With `age_margin` contacts shrink as elements age.
+    stand `highest` or stay `longest`; where `ground_range_max_km` is given it is the only limit of
+    ground links, even through the Earth. With `age_margin` contacts shrink as elements age.
     """
 
     isl: Lasers = "plus-grid"
@@ -43,6 +46,7 @@ class LinkPolicy:
     age_margin: bool = False
     isl_rate_bps: float = 100e9
     ground: Ground = "all"
+    ground_range_max_km: float | None = None
     antennas: int = 1
     ground_rate_bps: float = 10e9
     tick_ns: Duration = 5 * MINUTE
@@ -57,12 +61,20 @@ class LinkPolicy:
 def policy_for(sky: Sky) -> LinkPolicy:
     """The policy that suits a sky: +Grid for Walker shells, `fitted` for a real catalogue.
 
+    A sky that came with its links keeps them.
     Real terminals take some seconds to find each other (12 s at the quickest, SpaceX was heard to
     say at SPIE in 2024), do not follow a peer that flits by, and are blinded by the Sun; the
     shells of papers know none of this. Shells that cross the poles as a star switch their
     cross-plane lasers off beyond 70 degrees, where neighbours swap sides faster than a terminal
     slews (Iridium does so at about 68).
     """
+    if sky.wiring is not None:
+        return LinkPolicy(
+            isl="listed",
+            isl_range_max_km=sky.wiring.isl_range_max_km,
+            ground_range_max_km=sky.wiring.ground_range_max_km,
+            min_elevation_deg=sky.wiring.min_elevation_deg,
+        )
     if not sky.shells:
         return LinkPolicy(
             isl="fitted",
@@ -79,12 +91,33 @@ def policy_for(sky: Sky) -> LinkPolicy:
     )
 
 
+def policy_with(sky: Sky, rules: Mapping[str, Any]) -> LinkPolicy:
+    """The policy that suits a sky, but for what rules say otherwise, by the names of its fields.
+
+    A rule that is None says nothing. Raises InputError "bad-policy".
+    """
+    given = {name: value for name, value in rules.items() if value is not None}
+    known = [field.name for field in fields(LinkPolicy)]
+    for name in given:
+        if name not in known:
+            raise InputError("bad-policy", f"a link policy has no {name!r}: {', '.join(known)}")
+    return check_policy(replace(policy_for(sky), **given))
+
+
 def check_policy(policy: LinkPolicy) -> LinkPolicy:
     """The same policy, if it makes sense; raises InputError "bad-policy"."""
     p = policy
+    for word, known, what in (
+        (p.isl, get_args(Lasers), "laser policy"),
+        (p.ground, get_args(Ground), "ground policy"),
+    ):
+        if word not in known:
+            told = ", ".join(known)
+            raise InputError("bad-policy", f"no {what} is called {word!r}; there are {told}")
     limits = (
         p.cross_plane_latitude_max_deg,
         p.isl_range_max_km,
+        p.ground_range_max_km,
         p.slew_max_deg_s,
         p.sun_exclusion_deg,
     )

@@ -36,6 +36,7 @@ def scene_of(sky: Sky, policy: LinkPolicy, trajectory: Trajectory) -> Scene:
 
 def limits_of(policy: LinkPolicy) -> Limits:
     """The limits of a policy, as sines, cosines, km and rad/s."""
+    ground = policy.ground_range_max_km
     latitude, sun = policy.cross_plane_latitude_max_deg, policy.sun_exclusion_deg
     slew = policy.slew_max_deg_s
     return Limits(
@@ -45,6 +46,6 @@ def limits_of(policy: LinkPolicy) -> Limits:
         cos_sun=_NONE if sun is None else math.cos(math.radians(sun)),
         slew_rad_s=math.inf if slew is None else math.radians(slew),
         sin_elevation=math.sin(math.radians(policy.min_elevation_deg)),
-        ground_range_max_km=math.inf,
+        ground_range_max_km=math.inf if ground is None else ground,
         earth_radius_km=EARTH_RADIUS_KM,
     )

@@ -91,6 +91,14 @@ class Trajectory:
         k, u = self._locate(instants)
         return _hermite(u[:, None], self._ends(k, sites))
 
+    def with_site(self, site: int, positions: FloatArray, velocities: FloatArray) -> Trajectory:
+        """The same trajectory, one site moving otherwise: states (K, 3) at the knots."""
+        every, moving = self.positions.copy(), self.velocities.copy()
+        every[:, site], moving[:, site] = positions, velocities
+        rows = list(self._rows)
+        rows[site] = None
+        return Trajectory(self.first, self.step_ns, every, moving, rows)
+
     def _locate(self, instants: IntArray) -> tuple[IntArray, FloatArray]:
         k, rest = np.divmod(instants - self.first, self.step_ns)
         last = self.positions.shape[0] - 1

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from meshd.ephemeris import parse_duration, parse_time
+from meshd.topology.policy import Ground, Lasers
 from protocols.types import Duration, Instant
 from sim.scenario.actions import Action, Names, PayloadSize, Positive, Submit
 
@@ -19,11 +20,19 @@ Pair: TypeAlias = tuple[str, str]
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What links are like: how the policy differs from the sky's own, and what they lose."""
 
+    isl: Lasers | None = None
+    terminals: int | None = None
     min_elevation_deg: float | None = None
     cross_plane_latitude_max_deg: float | None = None
     grazing_altitude_km: float | None = None
     isl_range_max_km: float | None = None
+    slew_max_deg_s: float | None = None
+    sun_exclusion_deg: float | None = None
+    acquisition_ns: int | None = None
+    age_margin: bool | None = None
     isl_rate_bps: Positive | None = None
+    ground: Ground | None = None
+    antennas: int | None = None
     ground_rate_bps: Positive | None = None
     loss: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     """Probability that a frame is lost (heap driver)."""

@@ -15,7 +15,7 @@ from meshd.ephemeris import (
     sky_from_catalog,
     sky_from_preset,
 )
-from meshd.topology import ContactPlan, LinkPolicy, build_plan, plan_from_contacts, policy_for
+from meshd.topology import ContactPlan, LinkPolicy, build_plan, plan_from_contacts, policy_with
 from protocols.errors import MeshError
 from protocols.types import MINUTE, Duration
 from sim.scenario.errors import ScenarioError
@@ -144,13 +144,5 @@ def _subset(subset: Subset, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _policy(link: Link, sky: Sky) -> LinkPolicy:
     """The sky's own policy, with what the scenario says otherwise."""
-    rules = {
-        "min_elevation_deg": link.min_elevation_deg,
-        "cross_plane_latitude_max_deg": link.cross_plane_latitude_max_deg,
-        "grazing_altitude_km": link.grazing_altitude_km,
-        "isl_range_max_km": link.isl_range_max_km,
-        "isl_rate_bps": link.isl_rate_bps,
-        "ground_rate_bps": link.ground_rate_bps,
-    }
-    given = {field: value for field, value in rules.items() if value is not None}
-    return replace(policy_for(sky), **given)  # type: ignore[arg-type]
+    rules = {name: getattr(link, name) for name in Link.__struct_fields__ if name != "loss"}
+    return policy_with(sky, rules)

@@ -10,7 +10,7 @@ import argparse
 
 from rich.console import Console
 
-from tests.bench import full, kernel, routes, sky, whole, wire
+from tests.bench import full, kernel, routes, sky, topology, whole, wire
 from tests.bench.measure import hardware, show_rows
 
 ABOUT_ROUTES = """\
@@ -19,7 +19,7 @@ departure, waits for contacts to come and keeps the ways; the baselines get a fi
 graph of one instant and answer with lengths alone.
 """
 
-SUBJECTS = ("sky", "routes", "wire", "kernel", "whole", "large", "full")
+SUBJECTS = ("sky", "topology", "routes", "wire", "kernel", "whole", "large", "full")
 SLOW = ("large", "full")
 """Measured only when asked for: minutes, and gigabytes."""
 
@@ -36,6 +36,8 @@ def main() -> None:
     console.print(f"On {hardware()}\n", highlight=False)
     if "sky" in wanted:
         show_rows(console, sky.rows())
+    if "topology" in wanted:
+        topology.show(console)
     if "routes" in wanted:
         show_rows(console, routes.rows())
         console.print(ABOUT_ROUTES)

@@ -11,8 +11,12 @@ import rustworkx
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from meshd.ephemeris import CITIES as CITIES_KNOWN
 from meshd.ephemeris import Sky, find_city, parse_time, sky_from_preset
-from meshd.router import earliest_arrival, snapshot_route
+from meshd.kernels.graph import snapshot_at
+from meshd.kernels.sweep import sweep_search
+from meshd.router import earliest_arrival, snapshot_route, snapshot_tree
+from meshd.router.graph import graph_of
 from meshd.topology import ContactPlan, build_plan, policy_for
 from protocols.types import MINUTE
 from tests.bench.measure import Row, median_s
@@ -35,7 +39,23 @@ def rows() -> list[Row]:
         took = median_s(build, runs_max=3, warm=False)
         found.append(Row(f"contact plan of {minutes} min, {name}", took))
         found += routes(name, plans[-1])
-    return found
+    return [*found, *step_of_hypatia()]
+
+
+def step_of_hypatia() -> list[Row]:
+    """One step of Hypatia's job: Starlink's first shell, 100 cities, all forwarding state."""
+    cities = [find_city(row[0]) for row in CITIES_KNOWN[:100]]
+    there = sky_from_preset("starlink-1", cities)
+    plan = build_plan(there, policy_for(there), AT, AT + MINUTE)
+    graph, n = graph_of(plan), there.n_satellites
+    assert graph is not None
+    stations = np.arange(n, plan.n_sites, dtype=np.int32)
+    a, b, light = edges(plan)
+    matrix = csr_array((np.array(light), (a, b)), shape=(plan.n_sites,) * 2)
+    ours = median_s(lambda: sweep_search(snapshot_at(graph, AT), stations))
+    theirs = median_s(lambda: dijkstra(matrix, False, stations, return_predecessors=True))
+    what = "starlink-1, 100 cities: links of an instant and the next hop of all to all cities"
+    return [Row(what, ours, "scipy, the ways alone", theirs)]
 
 
 def sky(name: str) -> Sky:
@@ -74,10 +94,19 @@ def routes(name: str, plan: ContactPlan) -> list[Row]:
         "scipy csgraph dijkstra": lambda: dijkstra(matrix, False, source),
         "rustworkx dijkstra": lambda: rustworkx.dijkstra_shortest_path_lengths(rust, source, float),
     }
+    graph_now = graph_of(plan)
+    assert graph_now is not None
+    tree = median_s(lambda: snapshot_tree(graph_now, source, AT))
+    what = f"tree of an instant from the plan, one to all, {name} ({n:,} sites)"
+    trees = [Row(what, tree, other, median_s(run)) for other, run in others.items()]
     ours = median_s(lambda: earliest_arrival(plan, source, AT))
     what = f"earliest arrival, one to all, {name} ({n:,} sites)"
     rows = [Row(what, ours, other, median_s(run)) for other, run in others.items()]
     target = plan.index_of("Sydney")
     single = median_s(lambda: snapshot_route(plan, source, target, AT))
     pair = median_s(lambda: networkx.dijkstra_path_length(graph, source, target))
-    return [*rows, Row(f"London-Sydney at an instant, {name}", single, "networkx dijkstra", pair)]
+    return [
+        *trees,
+        *rows,
+        Row(f"London-Sydney at an instant, {name}", single, "networkx dijkstra", pair),
+    ]

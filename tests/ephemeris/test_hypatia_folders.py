@@ -41,10 +41,11 @@ def folder(
 
 def test_nodes_keep_their_numbers() -> None:
     loaded = sky_from_hypatia(folder())
-    assert loaded.hypatia is not None
-    assert (loaded.hypatia.planes, loaded.hypatia.slots) == (3, 4)
-    assert loaded.hypatia.isls == ((0, 1), (1, 2), (4, 0))
-    assert dict(loaded.hypatia.limits)["max_gsl_length_m"] == 1_260_000.0
+    found = read_folder(folder())
+    assert (found.planes, found.slots) == (3, 4)
+    assert found.isls == ((0, 1), (1, 2), (4, 0))
+    assert loaded.sky.wiring is not None
+    assert loaded.sky.wiring.ground_range_max_km == 1_260.0
     names = loaded.sky.names
     assert names[:2] == ("Kuiper-630 0", "Kuiper-630 1") and names[12:] == ("Tokyo", "Sao-Paulo")
     assert loaded.sky.stations[1].altitude_km == pytest.approx(0.04)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meshd.ephemeris import (
@@ -152,6 +152,7 @@ def test_an_unknown_city_offers_the_nearest() -> None:
 
 
 @given(st.one_of(st.text(), st.text(st.characters(codec="ascii"))))
+@example("㏗")  # capitals only when taken apart
 def test_a_folded_name_is_words_joined_by_hyphens_and_stays_so(name: str) -> None:
     folded = fold(name)
     assert fold(folded) == folded == folded.casefold()

@@ -17,7 +17,7 @@ from meshd.ephemeris import (
     sky_from_catalog,
     sky_from_preset,
 )
-from meshd.router import plan_links, plan_route, snapshot_graph, snapshot_route, valid_until
+from meshd.router import plan_links, plan_route, snapshot_route, valid_until
 from meshd.topology import ContactPlan, build_plan, plan_from_contacts, policy_for
 from protocols.errors import NotFound
 from protocols.types import HOUR, MILLISECOND, MINUTE, SECOND, SPEED_OF_LIGHT_KM_S
@@ -48,7 +48,7 @@ def test_against_networkx(name: str, request: pytest.FixtureRequest) -> None:
     for _ in range(6):
         at = rng.randrange(plan.start, plan.end)
         a, b = rng.sample(range(plan.n_sites), 2)
-        graph = snapshot_graph(plan, at)
+        graph = plan.snapshot(at)
         relays = [
             site
             for site, data in graph.nodes.items()
@@ -79,7 +79,7 @@ def test_valid_until_against_dense_looking(iridium: ContactPlan) -> None:
     for _ in range(12):
         a, b = rng.sample(range(66, iridium.n_sites), 2)
         at = T0 + rng.randrange(50 * MINUTE)
-        until = valid_until(iridium, a, b, at, 2 * MINUTE)
+        until = valid_until(iridium, (a, b), at, at + 2 * MINUTE)
         first = snapshot_route(iridium, a, b, at)
         path = first.path if first else ()
         look = at
@@ -96,7 +96,7 @@ def test_valid_until_is_the_instant_of_the_change(starlink: ContactPlan) -> None
     a, b = starlink.index_of("London"), starlink.index_of("Tokyo")
     at = T0
     for _ in range(4):
-        until = valid_until(starlink, a, b, at, 4 * MINUTE)
+        until = valid_until(starlink, (a, b), at, at + 4 * MINUTE)
         before = snapshot_route(starlink, a, b, until - MILLISECOND - 1)
         after = snapshot_route(starlink, a, b, until)
         first = snapshot_route(starlink, a, b, at)
@@ -108,14 +108,14 @@ def test_valid_until_is_the_instant_of_the_change(starlink: ContactPlan) -> None
 
 def test_a_route_without_rival_holds_to_the_horizon() -> None:
     plan = plan_from_contacts(("satellite",) * 2, [(0, 1, 0, 10**12)], 5)
-    assert valid_until(plan, 0, 1, 0, 7 * SECOND) == 7 * SECOND
-    assert valid_until(plan, 0, 1, 0, 10**13) == 10**12
+    assert valid_until(plan, (0, 1), 0, 7 * SECOND) == 7 * SECOND
+    assert valid_until(plan, (0, 1), 0, 10**13) == 10**12
 
 
 def test_a_route_that_appears_ends_there_being_none() -> None:
     plan = plan_from_contacts(("satellite",) * 2, [(0, 1, 5_000, 9_000)], 5, window=(0, 10_000))
-    assert valid_until(plan, 0, 1, 0, SECOND) == 5_000
-    assert valid_until(plan, 0, 1, 6_000, SECOND) == 9_000
+    assert valid_until(plan, (0, 1), 0, SECOND) == 5_000
+    assert valid_until(plan, (0, 1), 6_000, SECOND) == 9_000
 
 
 def test_no_route_beats_light_round_the_globe(starlink: ContactPlan) -> None:
@@ -154,12 +154,13 @@ def test_plan_route_is_none_where_no_path_is() -> None:
 
 def test_plan_links_of_one_site_and_of_all() -> None:
     sky = sky_from_preset("iridium", CITIES)
-    links = plan_links(sky, policy_for(sky), "Iridium-1-1", T0, HOUR)
+    plan = build_plan(sky, policy_for(sky), T0, T0 + HOUR)
+    links = plan_links(plan, "Iridium-1-1", T0, T0 + HOUR)
     assert links and all("iridium-1-1" in (link.a, link.b) for link in links)
     assert [link.begin for link in links] == sorted(link.begin for link in links)
     ring = [link for link in links if link.b == "iridium-1-2"]
     assert [(link.duration_s, round(link.range_begin_km, 1)) for link in ring] == [(3600.0, 4033.4)]
-    everyone = plan_links(sky, policy_for(sky), None, T0, MINUTE)
+    everyone = plan_links(plan, None, T0, T0 + MINUTE)
     assert len(everyone) > 100
 
 

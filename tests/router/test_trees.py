@@ -19,7 +19,6 @@ from meshd.kernels.light import light_between
 from meshd.kernels.sweep import AFAR, NOWHERE, sweep_search
 from meshd.router import snapshot_route, snapshot_tree
 from meshd.router.graph import graph_at, graph_of
-from meshd.router.snapshot import snapshot_graph
 from meshd.topology import ContactPlan, FixedLight, build_plan, plan_from_contacts, policy_for
 from protocols.types import MILLISECOND, MINUTE, SECOND
 
@@ -101,7 +100,7 @@ def test_trees_against_networkx() -> None:
     plan = plan_of(SKIES[1])
     graph = graph_of(plan)
     assert graph is not None
-    flying = snapshot_graph(plan, plan.start).subgraph(plan.names[: -len(CITIES)])
+    flying = plan.snapshot(plan.start).subgraph(plan.names[: -len(CITIES)])
     expected = networkx.single_source_dijkstra_path_length(flying, plan.names[7], weight="delay_ns")
     tree = snapshot_tree(graph, 7, plan.start)
     found = {name: tree.one_way_ns(plan.index_of(name)) for name in flying.nodes}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+import trio
 
 from meshd.adapters.api_socket import find_socket
 from protocols.errors import InputError
@@ -70,6 +73,30 @@ def test_packets_and_pings_take_the_light_time_and_no_more() -> None:
         assert 20 * MILLISECOND <= (fates[pinged].latency_ns or 0) < 20 * MILLISECOND + 10_000
 
     with_mesh(a_line(), body)
+
+
+def test_the_real_clock_starts_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links come and go; whether time stands meanwhile or leaps is nothing to what runs."""
+    scenario = a_line(timeline=(Kill(nodes="b", at="2s"), Restart(nodes="b", at="4s")))
+
+    def tasks(step_s: float) -> list[str]:
+        readings = count(0.0, step_s)
+        clock = SimpleNamespace(monotonic=lambda: next(readings), time=lambda: 0.0)
+        monkeypatch.setattr("libp2p.network.swarm.time", clock)
+        spawned: list[str] = []
+
+        class Births(trio.abc.Instrument):
+            def task_spawned(self, task: Any) -> None:
+                spawned.append(task.name)
+
+        async def body(mesh: FullMesh) -> None:
+            trio.lowlevel.add_instrument(Births())
+            await Player(scenario, setting_of(scenario, Path()), mesh).finish()
+
+        with_mesh(scenario, body)
+        return spawned
+
+    assert tasks(0.0) == tasks(60.0) != []
 
 
 def test_one_seed_is_one_trace_and_another_seed_another() -> None:

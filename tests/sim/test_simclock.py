@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from functools import partial
 
@@ -95,6 +96,46 @@ async def test_time_stands_while_a_process_works(sim_clock: SimClock) -> None:
         await trio.sleep(1)
     assert scope.cancelled_caught
     assert sim_clock.now_ns == MILLISECOND
+
+
+def test_when_a_process_answers_moves_no_simulated_task() -> None:
+    """Early, late, or in the midst: the order of all else belongs to the seed and the instant."""
+
+    def order(real_s: float) -> list[int]:
+        clock, steps = SimClock(7), list[int]()
+        ours, theirs = socket.socketpair()
+
+        async def answered() -> None:
+            with clock.held(), trio.socket.from_stdlib_socket(ours) as real:
+                await real.recv(1)
+
+        def step(number: int) -> None:
+            steps.append(number)
+            time.sleep(0.0001)
+
+        async def work(number: int) -> None:
+            for _ in range(20):
+                step(number)
+                await trio.lowlevel.checkpoint()
+            await trio.sleep(0.001)
+            steps.append(number)
+
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answered)
+                for number in range(10):
+                    nursery.start_soon(work, number)
+
+        with theirs:
+            answer = threading.Timer(real_s, theirs.send, (b"x",))
+            answer.start()
+            trio.run(main, clock=clock)
+            answer.join()
+        return steps
+
+    first = order(0.0)
+    assert len(first) == 210
+    assert [order(real_s) for real_s in (0.003, 0.01, 0.05)] == [first] * 3
 
 
 async def test_what_is_on_a_socket_comes_before_later_time(sim_clock: SimClock) -> None:
@@ -242,9 +283,13 @@ async def _race(order: list[int], warm_up: int) -> None:
         await trio.sleep_until(at_s)
         order.append(number)
 
+    async def prelude() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(warm_up):
+                nursery.start_soon(enter, -1, 0.5)
+
     async with trio.open_nursery() as nursery:
-        for _ in range(warm_up):
-            nursery.start_soon(enter, -1, 0.5)
+        nursery.start_soon(prelude)
         for number in range(20):
             nursery.start_soon(enter, number, 1.0)
 

@@ -11,8 +11,16 @@ import numpy as np
 import pytest
 from skies import NOON, laser_stands, sky_of, untidy_elements
 
-from meshd.ephemeris import Sky, parse_catalog, parse_time, sky_from_catalog, sky_from_preset
+from meshd.ephemeris import (
+    Sky,
+    find_city,
+    parse_catalog,
+    parse_time,
+    sky_from_catalog,
+    sky_from_preset,
+)
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_for
+from meshd.topology.build import mend_plan
 from meshd.topology.contacts import Intervals, acquired
 from meshd.topology.figures import figures_of
 from meshd.topology.fitted import BLOCK_NS, JOIN_NS, choose
@@ -159,6 +167,39 @@ def test_a_satellite_that_moves_changes_its_own_links_and_few_others(untidy: Sky
         elements[satellite] = replace(moved, mean_anomaly_deg=moved.mean_anomaly_deg + 0.06)
         after = choose(sky_of(elements), policy, block).pairs
         assert np.setxor1d(before, after).size <= 12  # 0.06 degrees are 7 km
+
+
+@pytest.mark.parametrize("isl", ["fitted", "nearest"])
+@pytest.mark.parametrize("ground", ["all", "longest"])
+def test_a_plan_that_is_mended_is_the_plan_built_anew(isl: str, ground: str) -> None:
+    """Over a join; satellites that stay near, go far, lose their lasers, or cannot be placed."""
+    elements = untidy_elements()
+    sky = sky_of(elements, (find_city("London"), find_city("Quito")))
+    policy = replace(policy_for(sky), isl=isl, ground=ground)
+    plan = build_plan(sky, policy, NOON - 20 * MINUTE, NOON + HOUR)
+    for satellite, change in (
+        (3, {"mean_anomaly_deg": elements[3].mean_anomaly_deg + 0.06}),
+        (77, {"raan_deg": 200.0, "mean_anomaly_deg": 10.0}),
+        (len(elements) - 1, {"inclination_deg": 20.0}),
+        (150, {"bstar": 0.9, "ndot": 0.0}),
+    ):
+        moved = replace(elements[satellite], epoch=elements[satellite].epoch + SECOND, **change)
+        mended = mend_plan(plan, satellite, moved)
+        anew = build_plan(sky.with_elements(satellite, moved), policy, plan.start, plan.end)
+        for column in ("a", "b", "begin", "finish", "rate_bps"):
+            assert (getattr(mended, column) == getattr(anew, column)).all()
+        assert (mended.digest, mended.sites_failed) == (anew.digest, anew.sites_failed)
+        assert mended.digest != plan.digest
+        plan = mended
+        sky = sky.with_elements(satellite, moved)
+
+
+def test_a_sky_with_changed_elements_is_the_sky_of_the_changed_catalogue() -> None:
+    elements = untidy_elements()
+    moved = replace(elements[5], raan_deg=1.0)
+    sky = sky_of(elements, (find_city("London"),))
+    changed = [*elements[:5], moved, *elements[6:]]
+    assert sky.with_elements(5, moved).digest == sky_of(changed, (find_city("London"),)).digest
 
 
 @pytest.mark.parametrize("preset", ["oneweb", "starlink-3", "telesat-1"])
