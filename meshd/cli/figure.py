@@ -21,6 +21,9 @@ ROUTE, BEST, FIBRE, LIGHT, DARK = "#d1495b", "#9db4c0", "#edae49", "#2e8b7f", "#
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
+_RULED_MAX = 40
+"""More changes than these are ticks alone: lines would hide the curve."""
+
 
 def draw_rtt(timeline: Timeline, best: Timeline | None, place: str) -> Path:
     """Write the figure to a file; with `best` that timeline is drawn behind.
@@ -116,7 +119,8 @@ def _changes(axes: Any, timeline: Timeline, unit: int) -> None:
     """A tick above the figure for every change."""
     at = [(stretch.begin - timeline.start) / unit for stretch in timeline.stretches[1:]]
     frame = axes.get_xaxis_transform()
-    axes.vlines(at, 0, 1, transform=frame, color="#e7ebef", linewidth=0.8, zorder=0)
+    if len(at) <= _RULED_MAX:
+        axes.vlines(at, 0, 1, transform=frame, color="#e7ebef", linewidth=0.8, zorder=0)
     axes.vlines(at, 0.982, 1.0, transform=frame, color=INK, linewidth=0.9)
 
 

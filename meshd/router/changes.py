@@ -8,7 +8,7 @@ from itertools import pairwise
 from meshd.router.answers import why_no_route
 from meshd.router.timeline import Path, Stretch, Timeline
 from meshd.topology.plan import ContactPlan
-from meshd.topology.reasons import Sight
+from meshd.topology.reasons import Sight, why_ended
 from protocols.types import MILLISECOND, Duration, Instant
 
 SightAt = Callable[[Instant], Sight | None]
@@ -59,7 +59,7 @@ def _edge(
 
 
 def _physical(plan: ContactPlan, pair: tuple[int, int], sight: Sight | None) -> str | None:
-    return sight.why_apart(*pair) if sight is not None else None
+    return why_ended(sight, *pair) if sight is not None else None
 
 
 def _pair(plan: ContactPlan, pair: tuple[int, int]) -> str:

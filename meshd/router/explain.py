@@ -14,7 +14,7 @@ from meshd.router.snapshot import Route, snapshot_route
 from meshd.router.steady import route_over
 from meshd.router.window import usable_links, window_of
 from meshd.topology.plan import Contact, ContactPlan
-from meshd.topology.reasons import Sight, why_unlinked
+from meshd.topology.reasons import Sight, why_ended, why_unlinked
 from meshd.topology.trajectory import FloatArray
 from protocols.types import MILLISECOND, Duration, Instant
 
@@ -91,7 +91,7 @@ def _end(
         return None
     sight = sight_at(finish + MILLISECOND)
     pair = route.path[first], route.path[first + 1]
-    return first, sight.why_apart(*pair) if sight is not None else None
+    return first, why_ended(sight, *pair) if sight is not None else None
 
 
 def _next_best(plan: ContactPlan, route: Route, objective: Objective) -> Route | None:

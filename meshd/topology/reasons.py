@@ -13,7 +13,7 @@ from meshd.ephemeris.sun import sun_direction
 from meshd.topology.plan import ContactPlan
 from meshd.topology.policy import LinkPolicy
 from meshd.topology.trajectory import FloatArray
-from protocols.types import Instant
+from protocols.types import SECOND, Instant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +102,22 @@ class Sight:
                     f"the Sun stands {angle:.1f} degrees beside the beam at {self.sky.names[site]}"
                 )
         return None
+
+
+def why_ended(sight: Sight, a: int, b: int) -> str | None:
+    """Why a contact that was open just before the instant of a sight is not any more.
+
+    None where a policy without choices ends no contact that geometry does not.
+    """
+    reason, policy = sight.why_apart(a, b), sight.policy
+    if reason is not None:
+        return reason
+    ground = "ground" in (sight.sky.kinds[a], sight.sky.kinds[b])
+    if ground and policy.ground != "all":
+        return "the station turned to another satellite"
+    if not ground and policy.isl in ("fitted", "nearest") and sight.at % policy.tick_ns < SECOND:
+        return "another peer was chosen"
+    return "elements so old leave no more of it sure" if policy.age_margin else None
 
 
 def why_unlinked(plan: ContactPlan, sight: Sight | None, a: int, b: int, at: Instant) -> str | None:

@@ -12,7 +12,7 @@ from meshd.ephemeris import Sky, find_city, parse_time, sky_from_preset
 from meshd.router.explain import explain
 from meshd.router.snapshot import snapshot_route
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, plan_from_contacts, policy_for
-from meshd.topology.reasons import Sight, why_unlinked
+from meshd.topology.reasons import Sight, why_ended, why_unlinked
 from protocols.types import MINUTE, SECOND
 
 T0 = parse_time("2026-06-28T12:00:00Z")
@@ -121,6 +121,19 @@ def test_reasons_of_the_policy() -> None:
     few = build_plan(sky, near, T0, T0 + MINUTE)
     told = [why_unlinked(few, Sight.of(sky, near, T0), 0, b, T0) for b in range(1, 60)]
     assert any("no free terminal: all 2 of starlink-1-1-1 are in use" in str(why) for why in told)
+
+
+def test_a_contact_that_geometry_does_not_end_is_ended_by_choice_or_by_old_elements() -> None:
+    sky = sky_from_preset("iridium", CITIES)
+    chosen = Sight.of(sky, LinkPolicy(isl="nearest"), T0)
+    assert why_ended(chosen, 0, 1) == "another peer was chosen"
+    assert why_ended(Sight.of(sky, LinkPolicy(), T0), 0, 1) is None
+    aged = Sight.of(sky, LinkPolicy(isl="fitted", age_margin=True), T0 + 7 * SECOND)
+    assert why_ended(aged, 0, 1) == "elements so old leave no more of it sure"
+    plan = build_plan(sky, policy_for(sky), T0, T0 + SECOND)
+    above = next(contact.peer for contact in plan.contacts_of(66))
+    held = Sight.of(sky, LinkPolicy(ground="highest", min_elevation_deg=8.2), T0)
+    assert why_ended(held, above, 66) == "the station turned to another satellite"
 
 
 def test_what_opens_later_says_when_and_dark_ends_have_no_route() -> None:
