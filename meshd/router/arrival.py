@@ -59,18 +59,19 @@ class ArrivalTree:
 
     def first_hop(self, vertex: int) -> Hop | None:
         """The first ride on the way there; None for the source and what is out of reach."""
-        path = self.path(vertex)
-        return path[0] if path else None
+        state, before = self._state(vertex), self.found.before
+        if state is None or state == self.source:
+            return None
+        while (last := int(before[state])) != self.source:
+            state = last
+        return self._hop(state)
 
     def path(self, vertex: int) -> tuple[Hop, ...]:
         """All rides on the way there, in order; empty for the source and what is out of reach."""
-        state, found = self._state(vertex), self.found
-        hops: list[Hop] = []
+        state, hops = self._state(vertex), []
         while state is not None and state != self.source:
-            depart, arrive = int(found.depart[state]), int(found.when[state])
-            hops.append(Hop(vertex, depart, arrive, bool(found.arc[state] < 0)))
-            state = int(found.before[state])
-            vertex = self._vertex(state)
+            hops.append(self._hop(state))
+            state = int(self.found.before[state])
         return tuple(reversed(hops))
 
     def reached(self) -> tuple[int, ...]:
@@ -97,10 +98,13 @@ class ArrivalTree:
                 state = other
         return None if when[state] == FAR else state
 
-    def _vertex(self, state: int) -> int:
-        if state < self.vertices:
-            return state
-        return int(np.flatnonzero(self.station == state - self.vertices)[0])
+    def _hop(self, state: int) -> Hop:
+        """The last ride to a state."""
+        vertex, found = state, self.found
+        if state >= self.vertices:
+            vertex = int(np.flatnonzero(self.station == state - self.vertices)[0])
+        depart, arrive = int(found.depart[state]), int(found.when[state])
+        return Hop(vertex, depart, arrive, bool(found.arc[state] < 0))
 
 
 def earliest_arrival(

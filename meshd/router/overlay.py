@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -31,6 +32,8 @@ class Overlay:
 
     def columns(self, vertices: int) -> Corrections:
         """The same for kernels, with at least so many vertices: made once, since many ask."""
+        if not (self.absent or self.dead or self.standing):
+            return _no_corrections(vertices)
         found = self._columns.get(vertices)
         if found is None:
             if len(self._columns) >= _COLUMNS_MAX:
@@ -59,5 +62,15 @@ class Overlay:
 
 
 _COLUMNS_MAX = 4
+
+
+@lru_cache(maxsize=_COLUMNS_MAX)
+def _no_corrections(vertices: int) -> Corrections:
+    """Most nodes know of none: they share them."""
+    nobody, none = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
+    return Corrections(
+        np.zeros(vertices, np.bool_), none, np.zeros(vertices + 1, np.int64), nobody, none
+    )
+
 
 EMPTY = Overlay()
