@@ -2,10 +2,10 @@
 
 A state is a vertex, or vertices + n for the n-th ground station reached over a contact: it may go
 on over standing links only, so it is kept apart from the same station reached otherwise. States
-wait for their turn in a ring of buckets of 2^shift ns, and in a heap beside it those of far later;
-one that has become earlier since its turn gets another. Every contact that leaves time enough is
-tried: of two of a pair a later one can be the quicker, or the first to last long enough. Ties are
-decided by the states before, by their labels alone, so they do not depend on turns.
+wait for their turn in a ring of buckets of 2^shift ns, and in a heap beside it those of far later.
+No ride is shorter than a bucket, or the search begins anew with narrower ones: so all in the bucket
+whose turn it is are final, in whatever order. Every contact that leaves time enough is tried: of
+two of a pair a later one can be the quicker, or the first to last long enough.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from protocols.types import SECOND
 NOBODY = -1
 """The target of a search for all."""
 
-RING = 512
-"""Buckets: a power of two, so that with 1 ms each light is never out of the ring near the Earth."""
+RING = 32
+"""Buckets: a power of two. Few, so that they stay in the cache; long rides go beside it."""
 
-_NEAR, _LATER, _FULL, _NOW = RING, RING + 1, RING + 2, RING + 3
+_NEAR, _LATER, _FULL, _SHORT, _NOW = RING, RING + 1, RING + 2, RING + 3, RING + 4
 _PAIR = np.int64(1 << 32)
 
 
@@ -70,14 +70,15 @@ class Arrivals(NamedTuple):
 class Queue(NamedTuple):
     """States that wait for their turn, as entries of buckets and of the heap beside them.
 
-    `filled` is of each bucket, then of all in the ring, then of those of later, then of those for
-    whom there was no room; and then the bucket whose turn it is.
+    `filled` is of each bucket, then of all in the ring, then of those of later; then whether there
+    was no room, a ride that began and ended in one bucket, and the bucket whose turn it is.
     """
 
     buckets: SiteArray
     filled: IntArray
     waiting: BoolArray
     later: Heap
+    shift: int
 
 
 class Ride(NamedTuple):
@@ -95,6 +96,7 @@ def arrival_search(graph: Graph, corrections: Corrections, trip: Trip) -> Arriva
     """The earliest arrivals of a trip; with a target, of what is reached no later than it.
 
     Ties go to fewer hops, then to the state before that is first by arrival, hops and vertex.
+    Exact for rides of a nanosecond at least.
     """
     states = corrections.absent.size + graph.stations.size
     room, links = 64 + states // 8, graph.peer.size + corrections.peer.size + 1
@@ -102,15 +104,22 @@ def arrival_search(graph: Graph, corrections: Corrections, trip: Trip) -> Arriva
         np.empty(states, np.int64), np.empty(states, np.int32), np.empty(states, np.int32),
         np.empty(states, np.int64), np.empty(states, np.int32),
     )  # fmt: skip
+    shift = graph.shift
     while True:
         found.when[:] = FAR
         queue = Queue(
-            np.empty((RING, room), np.int32), np.zeros(RING + 4, np.int64),
-            np.zeros(states, np.bool_), np.empty((links, 2), np.int64),
+            np.empty((RING, room), np.int32), np.zeros(RING + 5, np.int64),
+            np.zeros(states, np.bool_), np.empty((links, 2), np.int64), shift,
         )  # fmt: skip
-        if corrections.absent[trip.source] or _search(graph, corrections, trip, queue, found):
+        if not corrections.absent[trip.source]:
+            _search(graph, corrections, trip, queue, found)
+        if queue.filled[_SHORT] > 0:
+            while 1 << shift > queue.filled[_SHORT]:
+                shift -= 1
+        elif queue.filled[_FULL] > 0:
+            room *= 4
+        else:
             break
-        room *= 4
     if trip.target != NOBODY:
         _forget_unsettled(graph, corrections, trip.target, found)
     return found
@@ -119,23 +128,22 @@ def arrival_search(graph: Graph, corrections: Corrections, trip: Trip) -> Arriva
 @kernel
 def _search(
     graph: Graph, corrections: Corrections, trip: Trip, queue: Queue, found: Arrivals
-) -> bool:
-    """Fill in what is found; whether the buckets had room for it."""
+) -> None:
+    """Fill in what is found, unless the buckets turn out too small or too wide."""
     first, peers, begins, finishes = graph.first, graph.peer, graph.begin, graph.finish
     rates, station, knots, fixed = graph.rate_bps, graph.station, graph.knots, graph.fixed_ns
-    when, hops, absent, shift = found.when, found.hops, corrections.absent, graph.shift
+    when, hops, absent, dead = found.when, found.hops, corrections.absent, corrections.dead
     buckets, filled, waiting, size_bytes = (
         queue.buckets,
         queue.filled,
         queue.waiting,
         trip.size_bytes,
     )
-    dead, current = corrections.dead, _start(trip, queue, found, shift)
-    while filled[_NEAR] + filled[_LATER] > 0 and filled[_FULL] == 0:
-        if current > _last(graph, corrections, trip, when):
-            break
+    shift = queue.shift
+    current = _start(trip, queue, found)
+    while _goes_on(filled, current <= _last(graph, corrections, trip, when) >> shift):
         if filled[_LATER] > 0:
-            current = _recall(queue, when, current, shift)
+            current = _recall(queue, when, current)
         filled[_NOW] = current
         place, taken = current & (RING - 1), 0
         while taken < filled[place]:
@@ -149,11 +157,14 @@ def _search(
                 _ride_standing(graph, corrections, state, queue, found)
             if state >= station.size:
                 continue
-            here = (0.0, 0.0, 0.0) if fixed.size else place_at(knots, state, now)
+            here = _here(knots, fixed, state, now)
             for arc in range(first[state], first[state + 1]):
-                peer, depart = peers[arc], max(begins[arc], now)
-                sent = depart + sending_ns(size_bytes, rates[arc])
+                peer = peers[arc]
                 to = peer if station[peer] < 0 else absent.size + station[peer]
+                if when[to] <= now or begins[arc] >= when[to]:
+                    continue  # before its contact is looked at: most are behind
+                depart = max(begins[arc], now)
+                sent = depart + sending_ns(size_bytes, rates[arc])
                 if max(sent, depart + 1) > finishes[arc] or when[to] <= sent or absent[peer]:
                     continue
                 light = light_over(knots, fixed, (arc, state, peer), here, (now, depart))
@@ -161,18 +172,17 @@ def _search(
                     continue
                 ride = Ride(state, hops[state] + 1, depart, sent + light, arc)
                 if ride.arrive < when[to] or _wins_tie(graph, absent.size, found, to, ride):
-                    _take(found, queue, to, ride, shift)
+                    _take(found, queue, to, ride)
         filled[_NEAR] -= taken
         filled[place] = 0
         current += 1
-    return bool(filled[_FULL] == 0)
 
 
 @kernel
-def _start(trip: Trip, queue: Queue, found: Arrivals, shift: int) -> int:
+def _start(trip: Trip, queue: Queue, found: Arrivals) -> int:
     found.when[trip.source], found.hops[trip.source] = trip.start, 0
     found.before[trip.source] = trip.source
-    current = trip.start >> shift
+    current = trip.start >> queue.shift
     queue.filled[_NOW] = current
     _put(queue.buckets, queue.filled, queue.waiting, trip.source, current)
     return current
@@ -194,35 +204,41 @@ def _put(buckets: SiteArray, filled: IntArray, waiting: BoolArray, state: int, b
 @kernel
 def _defer(queue: Queue, state: int, arrive: int) -> None:
     """Let a state wait beside the ring."""
+    if queue.filled[_LATER] == queue.later.shape[0]:
+        queue.filled[_FULL] = 1  # only where buckets are too wide, and states have several turns
+        return
     queue.waiting[state] = True
     queue.filled[_LATER] = push(queue.later, queue.filled[_LATER], arrive, state)
 
 
 @kernel
-def _recall(queue: Queue, when: IntArray, current: int, shift: int) -> int:
+def _recall(queue: Queue, when: IntArray, current: int) -> int:
     """Let those of later into the ring as far as it reaches; the bucket to go on with."""
-    later, filled = queue.later, queue.filled
+    later, filled, shift = queue.later, queue.filled, queue.shift
     if filled[_NEAR] == 0:
         current = later[0, 0] >> shift
     while filled[_LATER] > 0 and later[0, 0] >> shift < current + RING:
         arrive, state = later[0, 0], later[0, 1]
         filled[_LATER] = drop(later, filled[_LATER])
-        if queue.waiting[state] and when[state] == arrive:
+        if queue.waiting[state] and when[state] >> shift == arrive >> shift:
             _put(queue.buckets, filled, queue.waiting, state, arrive >> shift)
     return current
 
 
 @part
-def _take(found: Arrivals, queue: Queue, to: int, ride: Ride, shift: int) -> None:
+def _take(found: Arrivals, queue: Queue, to: int, ride: Ride) -> None:
     """Take a ride that is better than what was found, and give its end a turn if it needs one."""
     known, fewer = found.when[to], ride.hops < found.hops[to]
     found.when[to], found.hops[to], found.before[to] = ride.arrive, ride.hops, ride.state
     found.depart[to], found.arc[to] = ride.depart, ride.arc
+    shift = queue.shift
     bucket = ride.arrive >> shift
     if known == ride.arrive and not fewer:
         return
     if queue.waiting[to] and known >> shift == bucket:
         return
+    if bucket == queue.filled[_NOW] and shift > 0:
+        queue.filled[_SHORT] = max(1, ride.arrive - found.when[ride.state])
     if bucket >= queue.filled[_NOW] + RING:
         _defer(queue, to, ride.arrive)
     else:
@@ -248,11 +264,19 @@ def _order(graph: Graph, vertices: int, state: int) -> int:
 
 
 @part
+def _goes_on(filled: IntArray, wanted: bool) -> bool:
+    """Whether states wait for their turn, the buckets will do, and more is wanted."""
+    return bool(
+        filled[_NEAR] + filled[_LATER] > 0 and filled[_FULL] + filled[_SHORT] == 0 and wanted
+    )
+
+
+@part
 def _last(graph: Graph, corrections: Corrections, trip: Trip, when: IntArray) -> int:
-    """The bucket after which nothing more is wanted."""
+    """The instant after which nothing more is wanted."""
     if trip.target == NOBODY:
         return int(FAR)
-    return arrival_at(graph, corrections, trip.target, when) >> graph.shift
+    return arrival_at(graph, corrections, trip.target, when)
 
 
 @kernel
@@ -279,6 +303,12 @@ def is_dead(dead: IntArray, a: int, b: int) -> bool:
     key = min(a, b) * _PAIR + max(a, b)
     place = np.searchsorted(dead, key)
     return bool(place < dead.size and dead[place] == key)
+
+
+@part
+def _here(knots: Knots, fixed: IntArray, site: int, now: int) -> Vector:
+    """Where a site is, for departures at once; nowhere if light times are given."""
+    return (0.0, 0.0, 0.0) if fixed.size else place_at(knots, site, now)
 
 
 @part
@@ -319,4 +349,4 @@ def _ride_standing(
             continue
         ride = Ride(state, found.hops[state] + 1, now, arrive, -1 - arc)
         if arrive < found.when[peer] or _wins_tie(graph, vertices, found, peer, ride):
-            _take(found, queue, peer, ride, graph.shift)
+            _take(found, queue, peer, ride)

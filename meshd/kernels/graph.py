@@ -42,7 +42,7 @@ class Graph(NamedTuple):
     """The sites of the ground stations."""
     knots: Knots
     shift: int
-    """2^shift ns: no longer than most links at the instant it was made ready for, or about 1 ms."""
+    """Light takes 2^shift ns or longer over links, as far as is known."""
 
 
 class Snapshot(NamedTuple):

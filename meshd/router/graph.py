@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshd.kernels.graph import Graph, arcs_by_site
+from meshd.kernels.graph import Graph, arcs_by_site, snapshot_at
 from meshd.kernels.light import Knots, cubics_from
 from meshd.topology.light import FixedLight
 from meshd.topology.plan import ContactPlan
@@ -51,8 +51,15 @@ def graph_at(plan: ContactPlan, at: Instant) -> Graph | None:
         while len(ready) >= STEPS_MAX:
             del ready[min(ready)]
         knots = graph.knots._replace(begin=begin, table=cubics_from(graph.knots, begin))
-        ready[begin] = graph._replace(knots=knots)
+        graph = graph._replace(knots=knots)
+        ready[begin] = graph._replace(shift=shift_of(graph, at))
     return ready[begin]
+
+
+def shift_of(graph: Graph, at: Instant) -> int:
+    """2^shift ns are no longer than half the shortest link of an instant: links grow shorter."""
+    shortest = snapshot_at(graph, at).shortest
+    return max(shortest.bit_length() - 2, 0) if shortest else MILLISECOND_SHIFT
 
 
 def _graph(plan: ContactPlan) -> Graph | None:

@@ -414,3 +414,12 @@ def test_every_daemon_reaches_every_satellite(source: int) -> None:
     sky = sky_from_preset("iridium", CITIES)
     plan = build_plan(sky, policy_for(sky), T0, T0 + HOUR)
     assert earliest_arrival(plan, source, T0).reached() == tuple(range(plan.n_sites))
+
+
+def test_links_of_metres_and_of_light_minutes_in_one_plan() -> None:
+    """Buckets get narrower until no ride is shorter, and rides beyond their ring wait beside it."""
+    light = {(0, 1): 30, (1, 2): 40, (0, 2): 71, (2, 3): 20 * MINUTE, (3, 4): 50, (4, 5): SECOND}
+    contacts = [(a, b, 0, HOUR) for a, b in light]
+    plan = plan_from_contacts(satellites(6), contacts, FixedLight(0, light))
+    check_against_plain(plan, Overlay(), 0, 7, 0)
+    assert [hop.node for hop in earliest_arrival(plan, 0, 0).path(3)] == [1, 2, 3]
