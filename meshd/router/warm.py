@@ -1,7 +1,7 @@
 """Warm: every compiled function made ready before somebody waits for it.
 
-Numba compiles a kernel at its first call and keeps the machine code on disk. That takes a quarter
-of a minute for all, so it is done when meshd is set up, or by a daemon before it begins.
+Numba compiles a kernel at its first call and keeps the machine code on disk. That takes up to a
+minute for all, so it is done when meshd is set up, or by a daemon before it begins.
 """
 
 from __future__ import annotations
