@@ -95,7 +95,7 @@ class Node:
         router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
         gossip, blobs, scheduler = self.gossip, self.blobs, self.scheduler
         return {
-            Started: (gossip, blobs, neighbours, scheduler),
+            Started: (gossip, blobs, neighbours, forwarder, scheduler),
             LinkUp: (neighbours,),
             LinkDown: (neighbours,),
             LinkFailed: (neighbours,),

@@ -146,6 +146,8 @@ class PayloadOffered:
     port: str
     payload: bytes
     lifetime_ns: Duration
+    durable: bool = False
+    """Whether each relay has it on disk before it accepts it; here, whoever offers it must."""
 
 
 @dataclass(frozen=True, slots=True)

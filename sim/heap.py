@@ -121,8 +121,9 @@ class HeapMesh:
 
     def _send(self, action: Send | Ping) -> str:
         port = "ping" if isinstance(action, Ping) else "app"
-        payload, lifetime = bytes(action.size_bytes), parse_duration(action.lifetime)
-        return self.world.send(action.source, action.destination, payload, port, lifetime)
+        durable = isinstance(action, Send) and action.durable
+        what = (bytes(action.size_bytes), port, parse_duration(action.lifetime), durable)
+        return self.world.send(action.source, action.destination, *what)
 
     def _submit(self, action: Submit) -> str:
         inputs, model = files_of(self.seed, action, len(self.world.tally.jobs))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from meshd.forwarding.custody import kept_in
 from meshd.node import Node
 from meshd.router.routes import Router
 from meshd.seam import Effect, Note, PayloadArrived, PayloadLost, ReportJob
@@ -137,3 +138,8 @@ class Tally:
 def custody_of(node: Node) -> tuple[PacketId, ...]:
     """The packets a node has in custody."""
     return tuple(custody.packet.id for custody in node.forwarder.view())
+
+
+def custody_on(rows: Mapping[str, bytes]) -> tuple[PacketId, ...]:
+    """The packets that a node would have in custody if it started from these rows."""
+    return tuple(packet.id for packet in kept_in(rows.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
@@ -37,7 +38,7 @@ from sim.host import Host, signed
 from sim.links import Links
 from sim.medium import Medium
 from sim.queue import Action, CalendarQueue, Queue
-from sim.tally import JobLog, Sent, Tally, custody_of
+from sim.tally import JobLog, Sent, Tally, custody_of, custody_on
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
@@ -157,12 +158,13 @@ class World:
         host = self.hosts[name]
         if host.node is None:
             return
-        self.tally.died(custody_of(host.node))
+        custody = custody_of(host.node)
         for event in host.stall.waiting if host.stall else ():
             if isinstance(event, PayloadOffered) and event.packet in self.tally.sent:
                 self.tally.sent[event.packet].died = True
         chance = number(self.seed, "crash", name, host.life) if torn else 0
         survived, lost = host.disk.crash(chance)
+        self.tally.died(set(custody).difference(custody_on(host.rows)))
         self.saw("a crash lost rows that were not yet on disk", lost)
         self.saw("rows on their way to disk survived a crash", survived)
         self.links.die(host)
@@ -200,11 +202,12 @@ class World:
         payload: bytes = b"",
         port: str = "app",
         lifetime_ns: Duration = PACKET_LIFETIME_NS,
+        durable: bool = False,
     ) -> PacketId:
         """Give a payload to a node to carry; `tally.sent` tells what became of it."""
         host, to = self.hosts[source], self.hosts[destination]
         packet = self._ids[source].next(self.now)
-        offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns)
+        offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns, durable)
         self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now, len(payload))
         self.schedule(self.now, self._offer, (host, offer))
         return packet
@@ -264,8 +267,9 @@ class World:
 
     def packets(self) -> dict[str, int]:
         """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
-        alive = [host.node for host in self.hosts.values() if host.node]
-        return conserved(self.tally, {packet for node in alive for packet in custody_of(node)})
+        hosts = self.hosts.values()
+        held = [custody_of(host.node) if host.node else custody_on(host.rows) for host in hosts]
+        return conserved(self.tally, set(chain.from_iterable(held)))
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -189,7 +189,7 @@ class Harm:
         if host.node is not None:
             self._world.kill(host.name)
         host.disk.rows = dict(host.disk.copy)
-        host.excused |= {"sequence", "jobs", "results"}
+        host.excused |= {"sequence", "jobs", "results", "custody"}
         self._world.saw("a node came back on an old copy of its database")
 
     # --- after all ------------------------------------------------------------------------------

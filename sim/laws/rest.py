@@ -150,10 +150,11 @@ def _walk(world: World, host: Host, to: NodeId, hops_max: int) -> None:
 
 def _empty(host: Host) -> None:
     node = _node(host)
-    require(not node.forwarder._held, "nothing is in custody", host.name, node.forwarder.view()[:1])
+    held = node.forwarder.view()
+    require(not held, "nothing is in custody", host.name, held[:1])
     require(not node.blobs._fetches, "no fetch goes on for ever", host.name, node.blobs.view())
-    held = node.scheduler.holder.view()
-    require(not held, "no shard is held for ever", host.name, held[:1])
+    shards = node.scheduler.holder.view()
+    require(not shards, "no shard is held for ever", host.name, shards[:1])
     rows = [
         row.output for results in node.scheduler.sink.view().values() for row in results.values()
     ]

@@ -31,6 +31,7 @@ class Send(_Action, frozen=True, kw_only=True, tag="send"):
     destination: str = msgspec.field(name="to")
     size_bytes: PayloadSize = 256
     lifetime: str = "60s"
+    durable: bool = False
 
 
 class Ping(_Action, frozen=True, kw_only=True, tag="ping"):

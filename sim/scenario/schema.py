@@ -92,6 +92,8 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: str = "5s"
     lifetime: str = "60s"
     ping: bool = False
+    durable: bool = False
+    """On disk at each relay before that accepts it. (Not of pings.)"""
 
 
 class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -85,12 +85,16 @@ def _flow(flow: Flow, index: int, context: tuple[Scenario, Setting, int]) -> lis
     ]
     rng = stream(seed, "workload", "packets", index)
     first = scenario.start + parse_duration(flow.at)
-    kind = Ping if flow.ping else Send
+    size, lifetime = flow.size_bytes, flow.lifetime
     steps = []
     for number in range(flow.count):
         a, b = pairs[number % len(pairs)] if pairs else rng.sample(setting.stations, 2)
-        action: Action = kind(
-            source=a, destination=b, size_bytes=flow.size_bytes, lifetime=flow.lifetime
+        action: Action = (
+            Ping(source=a, destination=b, size_bytes=size, lifetime=lifetime)
+            if flow.ping
+            else Send(
+                source=a, destination=b, size_bytes=size, lifetime=lifetime, durable=flow.durable
+            )
         )
         at = first + round(number * SECOND / flow.rate_hz)
         if at < scenario.end:

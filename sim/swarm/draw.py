@@ -82,6 +82,7 @@ def _packets(rng: Random, mesh: Mesh) -> tuple[Flow, ...]:
                 at=seconds(rng.uniform(5.0, HARM_S - 10)),
                 lifetime=f"{rng.choice((5, 20, 60))}s",
                 ping=rng.random() < 0.3,
+                durable=rng.random() < 0.4,
             )
         )
     return tuple(flows)

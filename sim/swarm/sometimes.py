@@ -9,6 +9,7 @@ SOMETIMES = (
     "a packet came again and was accepted again",
     "a dead link was written on a packet",
     "a packet went down with the node that held it",
+    "a durable packet outlived a crash of the node that held it",
     "a black hole swallowed a packet",
     # gossip
     "gossip was levelled by an answered digest",
