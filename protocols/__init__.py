@@ -6,6 +6,7 @@
 | packet port "job"          | Offer, Accept, Decline, Renew, Finished, Release,               |
 |                            | Ready, Stored, Unfetched                                        |
 | packet port "blob"         | Want, Chunk, Missing                                            |
+| packet port "letter"           | Letter, Receipt                                                 |
 | packet port "report"       | Undelivered                                                     |
 | packet port "ping"         | any payload, returned unchanged on port "pong"                  |
 
@@ -24,6 +25,7 @@ from protocols.errors import MALFORMED, ProtocolError
 from protocols.forward import Accepted, Packet, Refused, Undelivered
 from protocols.gossip import Digest, Records
 from protocols.job import JobMessage
+from protocols.letter import LetterMessage
 from protocols.link import Hello
 
 LinkMessage: TypeAlias = Hello | Packet | Accepted | Refused | Digest | Records
@@ -64,4 +66,5 @@ class Codec(Generic[T]):
 LINK: Codec[LinkMessage] = Codec(LinkMessage)
 JOB: Codec[JobMessage] = Codec(JobMessage)
 BLOB: Codec[BlobMessage] = Codec(BlobMessage)
+LETTER: Codec[LetterMessage] = Codec(LetterMessage)
 REPORT: Codec[Undelivered] = Codec(Undelivered)

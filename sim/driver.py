@@ -13,6 +13,9 @@ from meshd.blobs.fetch import BLOB_PORT, piece_of, written
 from meshd.seam import (
     CloseLink,
     Effect,
+    LetterArrived,
+    LetterKept,
+    LetterSettled,
     Note,
     OpenLink,
     PayloadArrived,
@@ -60,6 +63,9 @@ class Performer:
             Note: self._tell,
             PayloadArrived: self._tell,
             PayloadLost: self._tell,
+            LetterKept: self._tell,
+            LetterSettled: self._tell,
+            LetterArrived: self._tell,
         }
 
     def perform(self, host: Host, effects: list[Effect]) -> None:

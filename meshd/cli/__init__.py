@@ -10,7 +10,7 @@ import sys
 import typer
 from typer._click.exceptions import ClickException
 
-from meshd.cli import export, facts, job, mesh, route, sky, topology, up
+from meshd.cli import export, facts, job, letters, mesh, route, sky, topology, up
 from meshd.cli.demo import demo
 from meshd.cli.talk import FAILED, INTERRUPTED, report
 from protocols.errors import InputError, MeshError
@@ -44,6 +44,9 @@ for command in (
     export.export,
     mesh.ping,
     mesh.trace,
+    letters.send,
+    letters.recv,
+    letters.letters,
     demo,
     sky.constellations,
     topology.topology,

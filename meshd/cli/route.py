@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from meshd.cli.client import Client
 from meshd.cli.sky import Catalog, Constellation, PlanFile, warn
 from meshd.cli.talk import NO_ROUTE, Home, Json, emit, facts, ms, say
+from meshd.client.connection import Client
 from protocols.errors import InputError
 
 A = Annotated[str, typer.Argument(metavar="A", help="A node, a site or a city.")]

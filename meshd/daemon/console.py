@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from meshd.daemon.names import Names
+from meshd.daemon.post import Post
 from meshd.daemon.probes import Probes
 from meshd.daemon.skyview import Skyview
 from meshd.daemon.work import Work
@@ -38,6 +39,7 @@ class Console:
         self._sky = Skyview(daemon, self._names)
         self._probes = Probes(daemon, self._names)
         self._work = Work(daemon, self._names)
+        self._post = Post(daemon, self._names)
 
     # --- this daemon ----------------------------------------------------------------------------
 
@@ -185,6 +187,25 @@ class Console:
 
     async def trace(self, node: str) -> Json:
         return await self._probes.trace(node)
+
+    # --- letters --------------------------------------------------------------------------------
+
+    async def send(
+        self, to: str, port: str, stream: str, lifetime_s: float, wait_s: float, body: bytes
+    ) -> Json:
+        return await self._post.send(to, port, stream, lifetime_s, wait_s, body)
+
+    async def letter(self, name: str, wait_s: float) -> Json:
+        return await self._post.letter(name, wait_s)
+
+    def letters(self) -> list[Json]:
+        return self._post.letters()
+
+    async def mail(self, port: str, count: int, wait_s: float) -> list[Json]:
+        return await self._post.mail(port, count, wait_s)
+
+    async def take(self, number: int) -> Json:
+        return await self._post.take(number)
 
     # --- work -----------------------------------------------------------------------------------
 
