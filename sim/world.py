@@ -131,6 +131,10 @@ class World:
         assert node is not None, f"{name} is down"
         return node
 
+    def packet_id(self, name: str) -> PacketId:
+        """The next name for something that a node is given to send."""
+        return self._ids[name].next(self.now)
+
     def host_of(self, node: NodeId) -> Host | None:
         return self._by_id.get(node)
 
@@ -193,7 +197,7 @@ class World:
         """Lay a cable between two nodes, and have the first keep a standing link to the second."""
         one, other = self.hosts[a], self.hosts[b]
         self.medium.lay(one.index, other.index, delay_ns)
-        self._ask(one, StandingWanted(other.id, other.address))
+        self.ask(one, StandingWanted(other.id, other.address))
 
     def send(
         self,
@@ -206,7 +210,7 @@ class World:
     ) -> PacketId:
         """Give a payload to a node to carry; `tally.sent` tells what became of it."""
         host, to = self.hosts[source], self.hosts[destination]
-        packet = self._ids[source].next(self.now)
+        packet = self.packet_id(source)
         offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns, durable)
         self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now, len(payload))
         self.schedule(self.now, self._offer, (host, offer))
@@ -220,10 +224,10 @@ class World:
         """Give a job to a node, its files first, as the daemon's API does."""
         host = self.hosts[name]
         for data in blobs:
-            self._ask(host, BlobStored(host.blobs.put(data), len(data)))
+            self.ask(host, BlobStored(host.blobs.put(data), len(data)))
         job = JobId(f"job-{len(self.tally.jobs) + 1}")
         self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards), spec.name)
-        self._ask(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
+        self.ask(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
         return job
 
     def job(self, job: JobId) -> JobView | None:
@@ -352,7 +356,7 @@ class World:
         names = {self.plan.names[contact.peer]: None for contact in self.plan.contacts_of(site)}
         return [other for other in self.hosts.values() if other.config.site in names]
 
-    def _ask(self, host: Host, event: Event) -> None:
+    def ask(self, host: Host, event: Event) -> None:
         """An event from outside, now, for whoever lives there by then; the down hear nothing."""
         self.schedule(self.now, self._heard, (host, event))
 

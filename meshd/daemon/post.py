@@ -150,8 +150,7 @@ class Post:
 
     async def take(self, number: int) -> Json:
         """A letter was read: forget it. Raises NotFound when there is none of this number."""
-        mailbox = self._daemon.node.letters.mailbox
-        if not mailbox.holds(number):
+        if self._daemon.node.letters.mailbox.find(number) is None:
             message = f"no letter {number} waits here: it was taken, or never came"
             raise NotFound("unknown-letter", message)
         self._daemon.driver.post(LetterTaken(number))

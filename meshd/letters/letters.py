@@ -15,6 +15,7 @@ from meshd.seam import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
+    Persist,
     Started,
     Woke,
 )
@@ -35,6 +36,12 @@ class Letters:
         self._ids = PacketIds(me, "r")
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """All rows first, in one commit: what is told behind a second one comes late, after what
+        the next event has told.
+        """
+        return sorted(self._handle(event, now), key=lambda effect: not isinstance(effect, Persist))
+
+    def _handle(self, event: Event, now: Instant) -> list[Effect]:
         match event:
             case Started(rows=rows):
                 self.outgoing.restore(rows, now)

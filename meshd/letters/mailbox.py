@@ -65,9 +65,17 @@ class Mailbox:
         """The letters to a port, by number, in their order."""
         return tuple((n, kept) for n, kept in self._unread.items() if kept.letter.port == port)
 
-    def holds(self, number: int) -> bool:
-        """Whether a letter of this number waits to be read."""
-        return number in self._unread
+    def find(self, number: int) -> Kept | None:
+        """The letter of this number, if it waits to be read."""
+        return self._unread.get(number)
+
+    def early(self) -> tuple[Kept, ...]:
+        """Those that wait for others of their stream."""
+        return tuple(kept for early in self._early.values() for kept in early.values())
+
+    def knows(self, source: NodeId, letter: PacketId) -> bool:
+        """Whether a letter waits to be read, or was read and has not expired."""
+        return (source, letter) in self._numbers or (source, letter) in self._taken
 
     def ports(self) -> dict[str, int]:
         """How many letters wait at each port."""
@@ -77,7 +85,7 @@ class Mailbox:
         return counts
 
     def next_deadline(self) -> Instant | None:
-        times = [kept.letter.gap_until for early in self._early.values() for kept in early.values()]
+        times = [kept.letter.gap_until for kept in self.early()]
         if self._fades:
             times.append(self._fades[0][0])
         return min(times, default=None)

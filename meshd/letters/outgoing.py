@@ -34,9 +34,12 @@ SETTLED_MAX = 1_024
 RECEIPT_MARGIN_NS = 10 * SECOND
 """Beyond a predicted round trip: what custody's own second tries may take."""
 
+PATIENCE_DOUBLED_MAX = 2
+"""So 40 s at most beyond a round trip."""
+
 BACK_OFF_NS = SECOND
-DOUBLED_MAX = 5
-"""Waits double so often: 32 s where no way is known, 320 s where no receipt comes."""
+BACK_OFF_DOUBLED_MAX = 5
+"""So 32 s at most, where no way is known or no room."""
 
 LETTER_ROW = "letter/"
 COUNT_ROW = "letter-count"
@@ -164,7 +167,7 @@ class Outgoing:
     def _patience(self, destination: NodeId, tries: int, now: Instant) -> Duration:
         trip = self._router.round_trip(destination, now)
         there_and_back = trip[1].arrive - now if trip is not None else 0
-        return there_and_back + (RECEIPT_MARGIN_NS << min(tries - 1, DOUBLED_MAX))
+        return there_and_back + (RECEIPT_MARGIN_NS << min(tries - 1, PATIENCE_DOUBLED_MAX))
 
     def _in_order(self, posted: Posted) -> Letter:
         """The letter, with what is now known of those before it in its stream."""
@@ -187,7 +190,7 @@ class Outgoing:
     def _wait(self, sending: Sending, now: Instant) -> list[Effect]:
         """Try again in a while."""
         self._forget_packet(sending)
-        back_off = BACK_OFF_NS << min(sending.tries, DOUBLED_MAX)
+        back_off = BACK_OFF_NS << min(sending.tries, BACK_OFF_DOUBLED_MAX)
         wake_at = min(now + back_off, sending.posted.letter.expires_at)
         waiting = replace(sending, packet=None, wake_at=wake_at)
         self._sending[sending.posted.letter.id] = waiting

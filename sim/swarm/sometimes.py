@@ -11,6 +11,7 @@ SOMETIMES = (
     "a packet went down with the node that held it",
     "a durable packet outlived a crash of the node that held it",
     "a black hole swallowed a packet",
+    "a letter waited for those before it in its stream",
     # gossip
     "gossip was levelled by an answered digest",
     "a node heard its own voice from a life before",

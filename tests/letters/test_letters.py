@@ -247,6 +247,18 @@ def test_a_stream_is_read_in_order_though_it_comes_in_disorder() -> None:
     assert [e.number for e in b.told if isinstance(e, LetterArrived)] == [1, 2, 3, 4]
 
 
+def test_what_is_told_stands_behind_one_commit() -> None:
+    """Mended: of three letters whose turn came at once two were told behind a second commit, when
+    the next letter had been told already."""
+    a, b = End(A), End(B)
+    one, two, three = (a.post(name, stream="s")[0] for name in "xyz")
+    b.get(two, A)
+    b.get(three, A)
+    arrived = PayloadArrived(one.packet, A, one.port, one.payload, T0, (), ())
+    kinds = [type(effect) is Persist for effect in b.machine.handle(arrived, T0)]
+    assert kinds == sorted(kinds, reverse=True) and kinds.count(False) == 4
+
+
 def test_a_letter_that_expired_on_its_way_holds_its_stream_up_no_longer() -> None:
     a, b = End(A), End(B)
     a.post("x", stream="s", lifetime_s=30)
