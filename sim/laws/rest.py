@@ -158,7 +158,8 @@ def _empty(host: Host) -> None:
     require(not held, "nothing is in custody", host.name, held[:1])
     letters = node.letters.outgoing.view()
     require(not letters, "no letter is sent for ever", host.name, letters[:1])
-    early = node.letters.mailbox.early()
+    # An old copy of the database has forgotten letters whose receipts are out: their turn passes.
+    early = node.letters.mailbox.early() if "custody" not in host.excused else ()
     require(not early, "no letter waits for ever for its turn", host.name, early[:1])
     require(not node.blobs._fetches, "no fetch goes on for ever", host.name, node.blobs.view())
     shards = node.scheduler.holder.view()
