@@ -22,6 +22,7 @@ from protocols.bounds import (
     Text,
 )
 from protocols.errors import MALFORMED, ProtocolError
+from protocols.tag import Tag
 from protocols.types import NodeId
 
 DOMAIN = b"meshd/record/1\n"
@@ -30,14 +31,6 @@ DOMAIN = b"meshd/record/1\n"
 Signer: TypeAlias = Callable[[bytes], bytes]
 Verifier: TypeAlias = Callable[[NodeId, bytes, bytes], bool]
 """(author, message, signature) -> genuine. Injected: a simulation may use a cheap keyed hash."""
-
-
-class Presence(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
-    """Binds a node to its name, its site in the sky ("" for none) and its addresses."""
-
-    name: Name
-    site: Name
-    addresses: Annotated[tuple[Text, ...], Meta(max_length=ADDRESSES_MAX)]
 
 
 class Beacon(msgspec.Struct, frozen=True, array_like=True, tag="beacon"):
@@ -52,18 +45,33 @@ class Beacon(msgspec.Struct, frozen=True, array_like=True, tag="beacon"):
     kinds: Annotated[tuple[Name, ...], Meta(max_length=8)]
 
 
+class Presence(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
+    """Binds a node to its name, its site in the sky ("" for none) and its addresses.
+
+    `idle` foretells its load: the beacon of a node with nothing to do, true while it sends none.
+    """
+
+    name: Name
+    site: Name
+    addresses: Annotated[tuple[Text, ...], Meta(max_length=ADDRESSES_MAX)]
+    idle: Beacon | None = None
+
+
 class Standing(msgspec.Struct, frozen=True, array_like=True):
     """A link that no plan predicts, with its one-way delay as measured by its hello."""
 
-    peer: Node
+    peer: Tag
     delay_ns: Nanoseconds
 
 
 class LinkState(msgspec.Struct, frozen=True, array_like=True, tag="links"):
-    """What the plan does not know of an author's links: up without it, or down despite it."""
+    """What the plan does not know of an author's links: up without it, or down despite it.
+
+    Peers are named by their tags: whoever has heard of a node knows its tag.
+    """
 
     standing: Annotated[tuple[Standing, ...], Meta(max_length=STANDING_MAX)]
-    down: Annotated[tuple[Node, ...], Meta(max_length=STANDING_MAX)]
+    down: Annotated[tuple[Tag, ...], Meta(max_length=STANDING_MAX)]
 
 
 Body: TypeAlias = Presence | Beacon | LinkState

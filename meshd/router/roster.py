@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
+from protocols.bounds import HOPS_EVERYWHERE
 from protocols.errors import ProtocolError
 from protocols.record import KINDS, Beacon, Presence, Record, Statement, Verifier, read, verify
+from protocols.tag import tag_of
 from protocols.types import Instant, NodeId
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ class Entry:
 
     statement: Statement
     record: Record
+    hops: int = HOPS_EVERYWHERE
+    """How much further it goes from here."""
 
     def expired(self, now: Instant) -> bool:
         return self.statement.issued_at + self.statement.ttl_ns <= now
@@ -66,6 +71,12 @@ class Roster:
 
 NOBODY = Roster("", {}, {}, {}, {})
 """The roster of a node that was given none."""
+
+
+@lru_cache(16)
+def members_by_tag(roster: Roster) -> dict[int, NodeId]:
+    """Worked out once for all nodes that have it."""
+    return {tag_of(node): node for node in roster.members}
 
 
 def key_of(statement: Statement) -> Key:

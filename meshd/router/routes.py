@@ -10,6 +10,7 @@ from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
 from meshd.router.binding import Binding, bind_over
 from meshd.router.overlay import Overlay
 from meshd.router.roster import NOBODY, Member, Roster
+from meshd.router.tagged import Tagged
 from meshd.router.toward import arrival_at
 from meshd.seam import (
     Effect,
@@ -27,6 +28,7 @@ from meshd.seam import (
 from meshd.topology.plan import ContactPlan
 from protocols.bounds import STANDING_MAX
 from protocols.record import LinkState, Presence, Standing
+from protocols.tag import tag_of
 from protocols.types import HOUR, SECOND, Duration, Instant, NodeId
 
 TREE_TICK_NS = SECOND
@@ -84,6 +86,7 @@ class Router:
         self.members: Mapping[NodeId, Member] = self._members
         self._roster = NOBODY
         self._states: dict[NodeId, LinkState] = {}
+        self._tagged = Tagged(me)
         self._standing: dict[NodeId, Duration] = {}
         self._down: dict[NodeId, Instant] = {}
         self._binding: Binding | None = None
@@ -112,6 +115,7 @@ class Router:
                 if self._states.get(author) == state:
                     return []
                 self._states[author] = state
+                self._tagged.meet(author)
                 return self._corrected()
             case LinkReady() | LinkLost():
                 return self._link_changed(event, now)
@@ -128,7 +132,7 @@ class Router:
 
     def _load(self, roster: Roster) -> None:
         said = [member for member in self._members.values() if not _agrees(roster, member)]
-        self._roster = roster
+        self._roster = self._tagged.roster = roster
         self._members = {member.node: member for member in said}
         self.members = ChainMap(self._members, roster.members)
 
@@ -140,6 +144,7 @@ class Router:
         same = same and self._holds(member.node, member.presence.site)
         if not same or member.node in self._members or not _agrees(self._roster, member):
             self._members[member.node] = member
+            self._tagged.meet(member.node)
         return not same
 
     def next_deadline(self) -> Instant | None:
@@ -147,7 +152,7 @@ class Router:
 
     def _link_changed(self, event: LinkReady | LinkLost, now: Instant) -> list[Effect]:
         before = (dict(self._standing), dict(self._down))
-        node = event.node
+        self._tagged.meet(node := event.node)
         match event:
             case LinkReady(planned=planned, delay_ns=delay):
                 self._down.pop(node, None)
@@ -174,8 +179,9 @@ class Router:
         return Publish(self._link_state(), LINK_STATE_TTL_NS)
 
     def _link_state(self) -> LinkState:
-        standing = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))[:STANDING_MAX]
-        return LinkState(standing, tuple(sorted(self._down))[:STANDING_MAX])
+        standing = tuple(Standing(tag_of(n), d) for n, d in sorted(self._standing.items()))
+        down = tuple(tag_of(node) for node in sorted(self._down))
+        return LinkState(standing[:STANDING_MAX], down[:STANDING_MAX])
 
     def _changed(self) -> list[Effect]:
         self._binding = None
@@ -209,23 +215,23 @@ class Router:
 
     def _named(self) -> tuple[NodeId, ...]:
         """Nodes that need a place though they may not have told their name."""
-        return tuple(sorted({self._me, *self._standing, *self._standing_peers()}))
-
-    def _standing_peers(self) -> list[NodeId]:
-        return [edge.peer for state in self._states.values() for edge in state.standing]
+        peers = self._tagged.known(e.peer for s in self._states.values() for e in s.standing)
+        return tuple(sorted({self._me, *self._standing, *peers}))
 
     def _dead_links(self) -> list[tuple[NodeId, NodeId]]:
-        states: dict[NodeId, tuple[NodeId, ...]] = {n: s.down for n, s in self._states.items()}
-        states[self._me] = tuple(self._down)
-        return [(node, peer) for node, downs in states.items() for peer in downs]
+        downs = {node: state.down for node, state in self._states.items()}
+        downs[self._me] = self._link_state().down
+        return [(node, peer) for node, tags in downs.items() for peer in self._tagged.known(tags)]
 
     def _standing_edges(
         self, vertex: Mapping[NodeId, int]
     ) -> Mapping[int, tuple[tuple[int, Duration], ...]]:
         edges = {node: state.standing for node, state in self._states.items()}
-        edges[self._me] = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))
+        edges[self._me] = self._link_state().standing
         return {
-            vertex[node]: tuple((vertex[e.peer], e.delay_ns) for e in standing)
+            vertex[node]: tuple(
+                (vertex[peer], delay) for peer, delay in self._tagged.ends(standing)
+            )
             for node, standing in sorted(edges.items())
             if standing and node in vertex
         }

@@ -12,7 +12,9 @@ from meshd.forwarding.forwarder import (
     SEEN_MAX,
     TIMERS_MAX,
 )
-from meshd.gossip.gossip import KNOWN_MAX, TABLE_MAX
+from meshd.gossip.gossip import TABLE_MAX
+from meshd.gossip.peer import KNOWN_MAX
+from meshd.gossip.wants import WANTED_MAX
 from meshd.node import Node
 from meshd.scheduler import book, holder, ledger, sink
 from meshd.seam import Effect, Event, FrameReceived
@@ -36,6 +38,7 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
         lambda n: max((len(peer.knows) for peer in n.gossip._peers.values()), default=0),
         KNOWN_MAX,
     ),
+    "records wanted": (lambda n: len(n.gossip._wants), WANTED_MAX),
     "fetches": (lambda n: len(n.blobs._fetches), FETCHES_MAX),
     "pieces asked for": (
         lambda n: max((len(fetch.asked) for fetch in n.blobs._fetches.values()), default=0),

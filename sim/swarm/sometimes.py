@@ -11,7 +11,7 @@ SOMETIMES = (
     "a packet went down with the node that held it",
     "a black hole swallowed a packet",
     # gossip
-    "gossip was levelled by an answered digest",
+    "gossip was levelled by a listing",
     "a node heard its own voice from a life before",
     "a lie was refused: bad-signature",
     "a lie was refused: record-from-future",
