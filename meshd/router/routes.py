@@ -91,7 +91,6 @@ class Router:
         self._down: dict[NodeId, Instant] = {}
         self._binding: Binding | None = None
         self._overlay: Overlay | None = None
-        self._others: tuple[NodeId, ...] = ()
         # What was found in the current tick, and when its first question came.
         self._trees: OrderedDict[int, ArrivalTree] = OrderedDict()
         self._ways: OrderedDict[tuple[int, DeadLinks], ArrivalTree] = OrderedDict()
@@ -116,7 +115,7 @@ class Router:
                     return []
                 self._states[author] = state
                 self._tagged.meet(author)
-                return self._corrected()
+                return self._corrected(author, *self._tagged.known(e.peer for e in state.standing))
             case LinkReady() | LinkLost():
                 return self._link_changed(event, now)
             case Woke():
@@ -165,7 +164,7 @@ class Router:
                     self._down[node] = end
         if before == (self._standing, self._down):
             return []
-        return [self._publish(), *self._corrected()]
+        return [self._publish(), *self._corrected(node)]
 
     def _forget_ended(self, now: Instant) -> list[Effect]:
         ended = [node for node, until in self._down.items() if until <= now]
@@ -187,11 +186,11 @@ class Router:
         self._binding = None
         return self._corrected()
 
-    def _corrected(self) -> list[Effect]:
-        """Other links than before; the same nodes, unless somebody new is named by a link."""
+    def _corrected(self, *named: NodeId) -> list[Effect]:
+        """Other links than before; the same nodes, unless somebody new is named by one."""
         self._forget_ways()
         self._overlay = None
-        if self._binding is not None and self._named() != self._others:
+        if self._binding and any(node not in self._binding.vertex for node in named):
             self._binding = None
         return [RoutesChanged()]
 
@@ -199,9 +198,8 @@ class Router:
     def _bound(self) -> Binding:
         """Made at the first question after a change: a mesh that starts learns much at once."""
         if self._binding is None:
-            self._others = self._named()
             members = self._members.values()
-            self._binding = bind_over(self._roster, self.plan, members, self._others)
+            self._binding = bind_over(self._roster, self.plan, members, self._named())
         return self._binding
 
     @property
@@ -245,7 +243,7 @@ class Router:
 
     def site(self, node: NodeId) -> int | None:
         """The node's site in the plan, or None for a node without an orbit."""
-        vertex = self._bound.vertex.get(node)
+        vertex = self._bound.vertex.get(node) if self.plan else None
         return vertex if vertex is not None and self.plan and vertex < self.plan.n_sites else None
 
     def contact_end(self, node: NodeId, now: Instant) -> Instant | None:
