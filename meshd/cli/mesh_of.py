@@ -43,11 +43,13 @@ class Mesh:
     seconds: float
     warnings: list[str]
     refused: list[dict[str, Any]]
+    packed: bytes
+    """The plan as it is saved."""
 
     def save(self, path: Path) -> None:
         """Write the plan, whole or not at all."""
         part = path.with_name(f"{path.name}.part")
-        part.write_bytes(pack(self.plan))
+        part.write_bytes(self.packed)
         part.replace(path)
 
     def answer(self, against: Path | None) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class Mesh:
             "planes": structure.planes,
             "strays": structure.strays,
             **figures._asdict(),
-            "plan_bytes": len(pack(plan)),
+            "plan_bytes": len(self.packed),
             "seconds": round(self.seconds, 3),
             "sites_failed": len(plan.sites_failed),
             "fitted_shells": [asdict(shell) for shell in structure.shells],
@@ -95,7 +97,8 @@ def mesh_of(
     plan = build_plan(sky, policy, start, start + links_span(span[1]))
     took = (clock.now() - clock.epoch) / SECOND
     refused = [asdict(item) for item in loaded.refused]
-    return Mesh(sky, structure, policy, plan, took, loaded.warnings(start), refused)
+    warnings = loaded.warnings(start)
+    return Mesh(sky, structure, policy, plan, took, warnings, refused, pack(plan))
 
 
 def _start(sky: Sky, text: str | None) -> Instant:

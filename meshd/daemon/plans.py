@@ -74,8 +74,6 @@ class Plans:
 
     def __init__(self) -> None:
         self._plans: dict[tuple[str, str, Instant], ContactPlan] = {}
-        self._last: dict[tuple[str, str], ContactPlan] = {}
-        """The newest of each world: the next goes on from it, so its states are not made twice."""
         self._building = trio.Lock()
 
     async def ahead(
@@ -90,13 +88,14 @@ class Plans:
     async def at(self, world: World, now: Instant) -> ContactPlan:
         """The plan whose tick `now` is in. The loop goes on while it is built."""
         start = now - now % TICK_NS
-        same = (world.sky.digest, world.policy.code)
-        key = (*same, start)
+        key = (world.sky.digest, world.policy.code, start)
         async with self._building:
             if key not in self._plans:
                 window = (start, start + WINDOW_NS)
-                build = partial(build_plan, world.sky, world.policy, *window, self._last.get(same))
-                self._plans[key] = self._last[same] = await trio.to_thread.run_sync(build)
+                # It goes on from the newest of the same world: states are not made twice.
+                last = next((p for k, p in reversed(self._plans.items()) if k[:2] == key[:2]), None)
+                build = partial(build_plan, world.sky, world.policy, *window, last)
+                self._plans[key] = await trio.to_thread.run_sync(build)
                 while len(self._plans) > PLANS_MAX:
                     del self._plans[next(iter(self._plans))]
             return self._plans[key]

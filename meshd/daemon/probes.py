@@ -12,7 +12,7 @@ from meshd.daemon.names import Names
 from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
 from meshd.forwarding.echo import PING_PORT
-from meshd.router.routes import Prediction
+from meshd.router.prediction import Prediction
 from meshd.seam import Note, PayloadArrived, PayloadLost, PayloadOffered, StandingWanted
 from protocols.errors import InputError, MeshError
 from protocols.forward import PacketIds

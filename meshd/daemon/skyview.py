@@ -11,7 +11,7 @@ from meshd.daemon.names import Names
 from meshd.ephemeris.timescale import format_time, parse_time
 from meshd.router.answers import route_json, why_no_route
 from meshd.router.offline import ROUTE_WINDOW_NS, links_span, route_answer
-from meshd.router.routes import Prediction
+from meshd.router.prediction import Prediction
 from meshd.topology import ContactPlan, build_plan
 from protocols.errors import InputError, MeshError, NotFound
 from protocols.types import (

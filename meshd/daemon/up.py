@@ -30,7 +30,7 @@ def run_daemon(home: Path, config: Config, started: Started, tell: Tell) -> None
     """
     if (config.constellation or config.catalog) and not is_warm():
         # Here, since compiling in the loop's process would hold up its timers.
-        tell("meshd: compiling the router's kernels, once: a quarter of a minute")
+        tell("meshd: compiling the router's kernels, once: up to a minute")
         warm()
     try:
         trio.run(_main, home, config, started, tell)

@@ -72,7 +72,7 @@ class Sgp4:
     elements: tuple[Elements, ...]
     _records: tuple[Any, ...] = field(repr=False, compare=False)
     _made: dict[str, Any] = field(repr=False, compare=False)
-    """What is made when first asked for: SGP4's array of all, and the prints of the elements."""
+    """Made when first asked for: SGP4's array of all, and columns and prints of the elements."""
 
     @classmethod
     def of(cls, elements: Sequence[Elements]) -> Sgp4:
@@ -101,11 +101,15 @@ class Sgp4:
         return len(self.elements)
 
     def mean_motions_rad_s(self) -> FloatArray:
-        turns = np.array([e.mean_motion_rev_day for e in self.elements])
-        return turns * (2 * math.pi / 86_400)
+        if "motions" not in self._made:
+            turns = np.array([e.mean_motion_rev_day for e in self.elements])
+            self._made["motions"] = turns * (2 * math.pi / 86_400)
+        return self._made["motions"]  # type: ignore[no-any-return]
 
     def epochs(self) -> IntArray | None:
-        return np.array([e.epoch for e in self.elements], dtype=np.int64)
+        if "epochs" not in self._made:
+            self._made["epochs"] = np.array([e.epoch for e in self.elements], dtype=np.int64)
+        return self._made["epochs"]  # type: ignore[no-any-return]
 
     def states(self, instants: IntArray) -> States:
         errors, positions, velocities = self._run(instants)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -31,8 +32,38 @@ def fly(shells: Sequence[Shell]) -> Propagator:
     return parts[0] if len(parts) == 1 else Joined(tuple(parts))
 
 
+class _Steady(ABC):
+    """Orbits that are known at all times: they neither age nor fail."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def count(self) -> int: ...
+
+    @abstractmethod
+    def _place(self, since: IntArray, positions: FloatArray, velocities: FloatArray) -> None:
+        """Fill in the states at instants counted from WALKER_EPOCH, (instants, satellites, 3)."""
+
+    def epochs(self) -> IntArray | None:
+        return None
+
+    def states(self, instants: IntArray) -> States:
+        since = np.ascontiguousarray(instants, dtype=np.int64) - WALKER_EPOCH
+        positions = np.empty((since.size, self.count, 3))
+        velocities = np.empty_like(positions)
+        self._place(since, positions, velocities)
+        return positions, velocities
+
+    def orbits(self, instants: IntArray) -> States:
+        return self.states(instants)
+
+    def failures(self, instants: IntArray) -> tuple[Failure, ...]:
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
-class CircularJ2:
+class CircularJ2(_Steady):
     """Circular orbits whose nodes and arguments of latitude drift with J2, a million and more.
 
     What is kept grows with planes, not satellites.
@@ -69,25 +100,12 @@ class CircularJ2:
     def mean_motions_rad_s(self) -> FloatArray:
         return np.repeat(self.planes.latitude_rate, np.diff(self.planes.first))
 
-    def epochs(self) -> IntArray | None:
-        return None
-
-    def states(self, instants: IntArray) -> States:
-        since = _since(instants)
-        positions = np.empty((since.size, self.count, 3))
-        velocities = np.empty_like(positions)
+    def _place(self, since: IntArray, positions: FloatArray, velocities: FloatArray) -> None:
         circular_states(self.planes, since, positions, velocities)
-        return positions, velocities
-
-    def orbits(self, instants: IntArray) -> States:
-        return self.states(instants)
-
-    def failures(self, instants: IntArray) -> tuple[Failure, ...]:
-        return ()
 
 
 @dataclass(frozen=True, slots=True)
-class EllipticJ2:
+class EllipticJ2(_Steady):
     """Ellipses whose nodes, perigees and mean anomalies drift with J2."""
 
     ellipses: Ellipses = field(repr=False, compare=False)
@@ -104,25 +122,8 @@ class EllipticJ2:
     def mean_motions_rad_s(self) -> FloatArray:
         return np.asarray(self.ellipses.anomaly_rate)
 
-    def epochs(self) -> IntArray | None:
-        return None
-
-    def states(self, instants: IntArray) -> States:
-        since = _since(instants)
-        positions = np.empty((since.size, self.count, 3))
-        velocities = np.empty_like(positions)
+    def _place(self, since: IntArray, positions: FloatArray, velocities: FloatArray) -> None:
         elliptic_states(self.ellipses, since, positions, velocities)
-        return positions, velocities
-
-    def orbits(self, instants: IntArray) -> States:
-        return self.states(instants)
-
-    def failures(self, instants: IntArray) -> tuple[Failure, ...]:
-        return ()
-
-
-def _since(instants: IntArray) -> IntArray:
-    return np.ascontiguousarray(instants, dtype=np.int64) - WALKER_EPOCH
 
 
 def _nodes_and_anomalies(shell: Shell) -> tuple[FloatArray, FloatArray]:

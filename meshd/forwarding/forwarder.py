@@ -126,7 +126,7 @@ class Forwarder:
             return self._deliver(packet)
         if self._full(packet):
             return self._give_up(packet, "store-full", now)
-        hop = self._router.next_hop(offer.destination, now)
+        hop = self._router.next_hop(offer.destination, now, (), len(packet.payload))
         if hop is None:
             known = offer.destination in self._router.members
             return self._give_up(packet, "no-route" if known else "unknown-node", now)
@@ -227,7 +227,8 @@ class Forwarder:
         if packet.expires_at <= now:
             self._release(key)
             return self._give_up(packet, "expired", now)
-        hop = self._router.next_hop(packet.destination, now, packet.dead)
+        size_bytes = len(packet.payload)
+        hop = self._router.next_hop(packet.destination, now, packet.dead, size_bytes)
         if hop is None and packet.dead:
             # Every way found so far is dead; what was met may have healed since.
             packet = msgspec.structs.replace(packet, dead=())

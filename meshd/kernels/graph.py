@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
-from meshd.kernels.light import Knots, light_ns, place_at, places_at
+from meshd.kernels import kernel, part
+from meshd.kernels.light import Knots, light_ns, places_at
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -36,7 +36,13 @@ class Graph(NamedTuple):
     row: SiteArray
     fixed_ns: IntArray
     ground: BoolArray
+    station: SiteArray
+    """The number of each site among the ground stations; -1 for a satellite."""
+    stations: SiteArray
+    """The sites of the ground stations."""
     knots: Knots
+    shift: int
+    """Light takes 2^shift ns or longer over links, as far as is known."""
 
 
 class Snapshot(NamedTuple):
@@ -79,15 +85,26 @@ def arcs_by_site(a: SiteArray, b: SiteArray, sites: int) -> tuple[IntArray, Site
 
 
 @kernel
-def light_over(graph: Graph, arc: int, site: int, at: int) -> int:
-    """Light time over an arc of a site for a departure at an instant."""
-    if graph.fixed_ns.size:
-        return int(graph.fixed_ns[arc])
-    here = place_at(graph.knots, site, at)
-    return light_ns(here, place_at(graph.knots, graph.peer[arc], at))
+def arcs_between(graph: Graph, start: int, end: int) -> Graph:
+    """The graph of those contacts alone that stand at some time in [start, end)."""
+    first, kept = np.zeros_like(graph.first), np.empty(graph.peer.size, np.int64)
+    count = 0
+    for site in range(first.size - 1):
+        for arc in range(graph.first[site], graph.first[site + 1]):
+            if graph.begin[arc] < end and start < graph.finish[arc]:
+                kept[count] = arc
+                count += 1
+        first[site + 1] = count
+    kept = kept[:count]
+    fixed = graph.fixed_ns[kept] if graph.fixed_ns.size else graph.fixed_ns
+    return Graph(
+        first, graph.peer[kept], graph.begin[kept], graph.finish[kept], graph.rate_bps[kept],
+        graph.row[kept], fixed, graph.ground, graph.station, graph.stations, graph.knots,
+        graph.shift,
+    )  # fmt: skip
 
 
-@kernel
+@part
 def _spot(places: FloatArray, site: int) -> tuple[float, float, float]:
     return places[site, 0], places[site, 1], places[site, 2]
 

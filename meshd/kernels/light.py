@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import kernel, part
 from meshd.kernels.visibility import Vector, along
 from protocols.types import SECOND, SPEED_OF_LIGHT_KM_S
 
@@ -20,17 +20,53 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 
 class Knots(NamedTuple):
-    """States of all sites at `first + k * step_ns`: (knots, sites, 3), km and km/s."""
+    """States of all sites at `first + k * step_ns`: (knots, sites, 3), km and km/s.
+
+    For the step from the knot at `begin` the cubics are worked out: `table` (sites, 12) has the
+    four coefficients of x, of y and of z. It may be empty.
+    """
 
     first: int
     step_ns: int
     positions: FloatArray
     velocities: FloatArray
+    begin: int
+    table: FloatArray
 
 
 @kernel
+def cubics_from(knots: Knots, begin: int) -> FloatArray:
+    """The table of the step from the knot at `begin`, which is not the last."""
+    p, v, h = knots.positions, knots.velocities, knots.step_ns / SECOND
+    k = (begin - knots.first) // knots.step_ns
+    table = np.empty((p.shape[1], 12))
+    for site in range(p.shape[1]):
+        for axis in range(3):
+            p0, p1 = p[k, site, axis], p[k + 1, site, axis]
+            m0, m1, d = v[k, site, axis] * h, v[k + 1, site, axis] * h, p1 - p0
+            table[site, 4 * axis] = p0
+            table[site, 4 * axis + 1] = m0
+            table[site, 4 * axis + 2] = 3 * d - 2 * m0 - m1
+            table[site, 4 * axis + 3] = m0 + m1 - 2 * d
+    return table
+
+
+@part
 def place_at(knots: Knots, site: int, at: int) -> Vector:
     """Position of a site (km) at an instant between the first and the last knot."""
+    rest = at - knots.begin
+    if knots.table.size and 0 <= rest < knots.step_ns:
+        u, c = rest / knots.step_ns, knots.table[site]
+        return (
+            c[0] + u * (c[1] + u * (c[2] + u * c[3])),
+            c[4] + u * (c[5] + u * (c[6] + u * c[7])),
+            c[8] + u * (c[9] + u * (c[10] + u * c[11])),
+        )
+    return _between_knots(knots, site, at)
+
+
+@part
+def _between_knots(knots: Knots, site: int, at: int) -> Vector:
     p, v = knots.positions, knots.velocities
     k = (at - knots.first) // knots.step_ns
     if k == p.shape[0] - 1:
@@ -44,17 +80,23 @@ def place_at(knots: Knots, site: int, at: int) -> Vector:
     )
 
 
-@kernel
+@part
 def range_km(here: Vector, there: Vector) -> float:
     """Distance of two positions."""
     dx, dy, dz = there[0] - here[0], there[1] - here[1], there[2] - here[2]
     return math.sqrt(dx * dx + dy * dy + dz * dz)
 
 
-@kernel
+@part
 def light_ns(here: Vector, there: Vector) -> int:
     """Nanoseconds light needs between two positions, to the nearest; even where it is halfway."""
     return int(np.rint(range_km(here, there) / SPEED_OF_LIGHT_KM_S * SECOND))
+
+
+@kernel
+def light_between(knots: Knots, ends: tuple[int, int], at: int) -> int:
+    """Light time between two sites for a departure at an instant."""
+    return light_ns(place_at(knots, ends[0], at), place_at(knots, ends[1], at))
 
 
 @kernel

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import kernel, part
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Vector: TypeAlias = tuple[float, float, float]
@@ -59,7 +59,7 @@ def minus(a: Vector, b: Vector) -> Vector:
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
-@kernel
+@part
 def along(p0: float, p1: float, v0: float, v1: float, u: float, h: float) -> float:
     """The cubic through two knots, as `Trajectory` has it."""
     m0, m1, d = v0 * h, v1 * h, p1 - p0

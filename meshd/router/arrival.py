@@ -1,19 +1,26 @@
 """Earliest arrival over a contact plan: exact, with waiting, at the light time of the moment.
 
-Light time changes by at most 2 v/c = 5e-5 s/s, so who departs later arrives later (FIFO), and a
-label-setting search is exact. Of several contacts with one peer only the first that has not
-finished can matter.
+Light time changes by at most 2 v/c = 5e-5 s/s, so over one contact who departs later arrives later
+(FIFO), and who sends more waits for a contact that lasts long enough: of all contacts of a pair
+that do, the best is taken, which again is no earlier for who departs later. So a label-setting
+search is exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+import numpy as np
+
+from meshd.kernels.arrival import NOBODY, Arrivals, Trip, arrival_search
+from meshd.kernels.graph import FAR, SiteArray
+from meshd.router.graph import NO_GRAPH, graph_at
 from meshd.router.overlay import EMPTY, Overlay
+from meshd.router.plain import plain_search
 from meshd.topology.plan import ContactPlan
-from protocols.types import Duration, Instant
+from meshd.topology.trajectory import IntArray
+from protocols.types import Instant
 
 
 class Hop(NamedTuple):
@@ -25,13 +32,7 @@ class Hop(NamedTuple):
     standing: bool
 
 
-# A state is 2 * vertex, or 2 * vertex + 1 for a ground station reached over a planned contact:
-# it may go on over standing links only, so it is kept apart from the same station reached
-# otherwise, which may use its contacts.
-_State: TypeAlias = int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ArrivalTree:
     """Earliest arrivals from one source; vertices are sites of the plan, then standing ones.
 
@@ -41,38 +42,69 @@ class ArrivalTree:
 
     source: int
     start: Instant
-    _best: dict[int, _State] = field(repr=False)
-    _labels: dict[_State, tuple[Instant, int]] = field(repr=False)
-    _arcs: dict[_State, tuple[_State, Instant, bool]] = field(repr=False)
+    vertices: int
+    station: SiteArray = field(repr=False)
+    """By site: its number among the ground stations, or -1."""
+    found: Arrivals = field(repr=False)
 
     def arrival(self, vertex: int) -> Instant | None:
-        """When a bit sent from the source at `start` is at the vertex, at the earliest."""
-        state = self._best.get(vertex)
-        return None if state is None else self._labels[state][0]
+        """When the last bit of what leaves the source at `start` is there, at the earliest."""
+        state = self._state(vertex)
+        return None if state is None else int(self.found.when[state])
 
     def hops(self, vertex: int) -> int | None:
         """How many links that takes; 0 for the source."""
-        state = self._best.get(vertex)
-        return None if state is None else self._labels[state][1]
+        state = self._state(vertex)
+        return None if state is None else int(self.found.hops[state])
 
     def first_hop(self, vertex: int) -> Hop | None:
         """The first ride on the way there; None for the source and what is out of reach."""
-        path = self.path(vertex)
-        return path[0] if path else None
+        state, before = self._state(vertex), self.found.before
+        if state is None or state == self.source:
+            return None
+        while (last := int(before[state])) != self.source:
+            state = last
+        return self._hop(state)
 
     def path(self, vertex: int) -> tuple[Hop, ...]:
         """All rides on the way there, in order; empty for the source and what is out of reach."""
-        state = self._best.get(vertex)
-        hops = []
-        while state is not None and state in self._arcs:
-            before, depart, standing = self._arcs[state]
-            hops.append(Hop(state >> 1, depart, self._labels[state][0], standing))
-            state = before
+        state, hops = self._state(vertex), []
+        while state is not None and state != self.source:
+            hops.append(self._hop(state))
+            state = int(self.found.before[state])
         return tuple(reversed(hops))
 
     def reached(self) -> tuple[int, ...]:
         """The vertices with an arrival, in order of index."""
-        return tuple(sorted(self._best))
+        return tuple(np.flatnonzero(self.arrivals() != FAR).tolist())
+
+    def arrivals(self) -> IntArray:
+        """The arrival at every vertex, FAR at those out of reach."""
+        when = self.found.when[: self.vertices].copy()
+        stations = np.flatnonzero(self.station >= 0)
+        over_contacts = self.found.when[self.vertices :]
+        when[stations] = np.minimum(when[stations], over_contacts)
+        return when
+
+    def _state(self, vertex: int) -> int | None:
+        """The state in which a vertex is reached first, if it is."""
+        when, hops = self.found.when, self.found.hops
+        if not 0 <= vertex < self.vertices:
+            return None
+        state = vertex
+        if vertex < self.station.size and self.station[vertex] >= 0:
+            other = self.vertices + int(self.station[vertex])
+            if (when[other], hops[other]) < (when[state], hops[state]) or when[state] == FAR:
+                state = other
+        return None if when[state] == FAR else state
+
+    def _hop(self, state: int) -> Hop:
+        """The last ride to a state."""
+        vertex, found = state, self.found
+        if state >= self.vertices:
+            vertex = int(np.flatnonzero(self.station == state - self.vertices)[0])
+        depart, arrive = int(found.depart[state]), int(found.when[state])
+        return Hop(vertex, depart, arrive, bool(found.arc[state] < 0))
 
 
 def earliest_arrival(
@@ -81,89 +113,25 @@ def earliest_arrival(
     start: Instant,
     overlay: Overlay = EMPTY,
     target: int | None = None,
+    size_bytes: int = 0,
 ) -> ArrivalTree:
     """The earliest arrivals from `source`, leaving at `start` or later.
 
     A ride departs at max(now, contact.begin), before contact.finish, and takes the light time of
-    its departure; transmission takes no time here. Satellites relay. A ground station does not
-    pass planned contact to planned contact; with a standing link on either side it does. Ties go
-    to fewer hops, then to the lower vertex. Without a plan only standing links exist. With a
+    its departure. Of `size_bytes` each contact is busy for as long as its rate says, all of it
+    before its finish; they arrive with their last bit, whole, and only then go on. Standing links
+    have no known rate and take no time but their delay. Satellites relay. A ground station does
+    not pass planned contact to planned contact; with a standing link on either side it does. Ties
+    go to fewer hops, then to the lower vertex. Without a plan only standing links exist. With a
     `target` the search stops when that is settled.
     """
-    search = _Search(plan, overlay, source, start)
-    if source not in overlay.absent:
-        search.run(target)
-    best = search.best
-    labels = {state: search.labels[state] for state in search.settled}
-    return ArrivalTree(source, start, best, labels, search.arcs)
-
-
-class _Search:
-    """One run of the label-setting search; `settled` states have their final labels."""
-
-    def __init__(
-        self, plan: ContactPlan | None, overlay: Overlay, source: int, start: Instant
-    ) -> None:
-        self.plan = plan
-        self.overlay = overlay
-        self.root: _State = 2 * source
-        self.labels: dict[_State, tuple[Instant, int]] = {self.root: (start, 0)}
-        self.arcs: dict[_State, tuple[_State, Instant, bool]] = {}
-        self.settled: dict[_State, None] = {}
-        self.best: dict[int, _State] = {}
-        self.heap: list[tuple[Instant, int, _State]] = [(start, 0, self.root)]
-
-    def run(self, target: int | None) -> None:
-        heap, settled, best = self.heap, self.settled, self.best
-        n_planned = self.plan.n_sites if self.plan is not None else 0
-        standing = self.overlay.standing
-        while heap:
-            now, hops, state = heappop(heap)
-            if state in settled:
-                continue
-            settled[state] = None
-            vertex = state >> 1
-            best.setdefault(vertex, state)
-            if vertex == target:
-                return
-            if vertex in standing:
-                self.ride_standing(state, now, hops + 1)
-            if vertex < n_planned and not state & 1:
-                self.ride_contacts(state, now, hops + 1)
-
-    def ride_standing(self, state: _State, now: Instant, hops: int) -> None:
-        vertex = state >> 1
-        dead, absent = self.overlay.dead, self.overlay.absent
-        for peer, delay in self.overlay.standing[vertex]:
-            pair = (vertex, peer) if vertex < peer else (peer, vertex)
-            if peer not in absent and pair not in dead:
-                self.reach(2 * peer, (now + delay, hops), (state, now, True))
-
-    def ride_contacts(self, state: _State, now: Instant, hops: int) -> None:
-        plan = self.plan
-        assert plan is not None
-        vertex = state >> 1
-        dead, absent = self.overlay.dead, self.overlay.absent
-        labels, kinds, light = self.labels, plan.kinds, plan.light_time_ns
-        tried: set[int] = set()
-        for peer, begin, finish, _rate in plan.contacts_of(vertex):
-            if finish <= now or peer in tried or peer in absent:
-                continue
-            tried.add(peer)  # only the first contact not over can matter
-            depart = begin if begin > now else now
-            to = 2 * peer + (kinds[peer] == "ground")
-            known = labels.get(to)
-            if known is not None and known[0] <= depart:
-                continue
-            if dead and ((vertex, peer) if vertex < peer else (peer, vertex)) in dead:
-                continue
-            self.reach(to, (depart + light(vertex, peer, depart), hops), (state, depart, False))
-
-    def reach(
-        self, to: _State, label: tuple[Instant, int], arc: tuple[_State, Duration, bool]
-    ) -> None:
-        known = self.labels.get(to)
-        if known is None or label < known:
-            self.labels[to] = label
-            self.arcs[to] = arc
-            heappush(self.heap, (*label, to))
+    goal = NOBODY if target is None else target
+    corrections = overlay.columns(max(plan.n_sites if plan else 0, source + 1, goal + 1))
+    vertices, trip = corrections.absent.size, Trip(source, start, size_bytes, goal)
+    graph = NO_GRAPH if plan is None else graph_at(plan, start)
+    if graph is not None:
+        found = arrival_search(graph, corrections, trip)
+        return ArrivalTree(source, start, vertices, graph.station, found)
+    assert plan is not None
+    station, found = plain_search(plan, overlay, trip, vertices)
+    return ArrivalTree(source, start, vertices, station, found)

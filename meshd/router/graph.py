@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from meshd.kernels.graph import Graph, arcs_by_site
-from meshd.kernels.light import Knots
+from meshd.kernels.graph import Graph, arcs_by_site, snapshot_at
+from meshd.kernels.light import Knots, cubics_from
 from meshd.topology.light import FixedLight
 from meshd.topology.plan import ContactPlan
+from protocols.types import Instant
 
-_NOWHERE = Knots(0, 1, np.empty((1, 0, 3)), np.empty((1, 0, 3)))
+STEPS_MAX = 2
+"""Steps between knots whose cubics a plan keeps: a search may begin in one and end in the next."""
+
+MILLISECOND_SHIFT = 20
+
+_NOWHERE = Knots(0, 1, np.empty((1, 0, 3)), np.empty((1, 0, 3)), 0, np.empty((0, 12)))
+
+
+NO_GRAPH = Graph(
+    np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64),
+    np.empty(0), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.bool_),
+    np.empty(0, np.int32), np.empty(0, np.int32), _NOWHERE, MILLISECOND_SHIFT,
+)  # fmt: skip
+"""That of no plan."""
 
 
 def graph_of(plan: ContactPlan) -> Graph | None:
@@ -24,13 +38,38 @@ def graph_of(plan: ContactPlan) -> Graph | None:
     return graph
 
 
+def graph_at(plan: ContactPlan, at: Instant) -> Graph | None:
+    """`graph_of`, made ready for light times about an instant: the same answers, sooner."""
+    graph, trajectory = graph_of(plan), plan.trajectory
+    if graph is None or graph.fixed_ns.size or trajectory is None:
+        return graph
+    begin = at - (at - trajectory.first) % trajectory.step_ns
+    if not trajectory.start <= begin < trajectory.end:
+        return graph
+    ready: dict[Instant, Graph] = plan.derived.setdefault("graph by step", {})
+    if begin not in ready:
+        while len(ready) >= STEPS_MAX:
+            del ready[min(ready)]
+        knots = graph.knots._replace(begin=begin, table=cubics_from(graph.knots, begin))
+        graph = graph._replace(knots=knots)
+        ready[begin] = graph._replace(shift=shift_of(graph, at))
+    return ready[begin]
+
+
+def shift_of(graph: Graph, at: Instant) -> int:
+    """2^shift ns are no longer than half the shortest link of an instant: links grow shorter."""
+    shortest = snapshot_at(graph, at).shortest
+    return max(shortest.bit_length() - 2, 0) if shortest else MILLISECOND_SHIFT
+
+
 def _graph(plan: ContactPlan) -> Graph | None:
     light, trajectory = plan.light_time_ns, plan.trajectory
     knots, fixed = _NOWHERE, np.empty(0, dtype=np.int64)
     if trajectory is not None and light == trajectory.light_time_ns:
         knots = Knots(
-            trajectory.first, trajectory.step_ns, trajectory.positions, trajectory.velocities
-        )
+            trajectory.first, trajectory.step_ns, trajectory.positions, trajectory.velocities,
+            trajectory.first, np.empty((0, 12)),
+        )  # fmt: skip
     elif isinstance(light, FixedLight):
         ends = zip(plan.a.tolist(), plan.b.tolist(), strict=True)
         fixed = np.array([light(a, b, plan.start) for a, b in ends], dtype=np.int64)
@@ -38,7 +77,10 @@ def _graph(plan: ContactPlan) -> Graph | None:
         return None
     first, peer, row = arcs_by_site(plan.a, plan.b, plan.n_sites)
     ground = np.array([kind == "ground" for kind in plan.kinds], dtype=np.bool_)
+    stations = np.flatnonzero(ground).astype(np.int32)
+    station = np.full(plan.n_sites, -1, dtype=np.int32)
+    station[stations] = np.arange(stations.size)
     return Graph(
         first, peer, plan.begin[row], plan.finish[row], plan.rate_bps[row], row,
-        fixed[row] if fixed.size else fixed, ground, knots,
+        fixed[row] if fixed.size else fixed, ground, station, stations, knots, MILLISECOND_SHIFT,
     )  # fmt: skip

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import ChainMap, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from meshd.kernels.graph import FAR
 from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
 from meshd.router.binding import Binding, bind_over
 from meshd.router.overlay import Overlay
+from meshd.router.plain import sending
+from meshd.router.prediction import Leg, NextHop, Prediction
 from meshd.router.roster import NOBODY, Member, Roster
 from meshd.router.tagged import Tagged
 from meshd.router.toward import arrival_at
@@ -41,40 +43,6 @@ LINK_STATE_TTL_NS = 24 * HOUR
 DeadLinks = tuple[tuple[NodeId, NodeId], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """Hand the packet to `node`, not before `depart`; it reaches its destination at `arrive`."""
-
-    node: NodeId
-    depart: Instant
-    arrive: Instant
-    hop_ns: Duration
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    node: NodeId
-    depart: Instant
-    arrive: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The best way from one node to another for a departure at `at`."""
-
-    at: Instant
-    source: NodeId
-    legs: tuple[Leg, ...]
-
-    @property
-    def arrive(self) -> Instant:
-        return self.legs[-1].arrive if self.legs else self.at
-
-    @property
-    def path(self) -> tuple[NodeId, ...]:
-        return (self.source, *(leg.node for leg in self.legs))
-
-
 class Router:
     """Knows the plan, who lives where, and the links that differ from the plan."""
 
@@ -93,7 +61,7 @@ class Router:
         self._overlay: Overlay | None = None
         # What was found in the current tick, and when its first question came.
         self._trees: OrderedDict[int, ArrivalTree] = OrderedDict()
-        self._ways: OrderedDict[tuple[int, DeadLinks], ArrivalTree] = OrderedDict()
+        self._ways: OrderedDict[tuple[int, int, DeadLinks], ArrivalTree] = OrderedDict()
         self._began: OrderedDict[DeadLinks, Instant] = OrderedDict()
         self._tick: Instant = 0
 
@@ -267,15 +235,20 @@ class Router:
         member = self.members.get(node)
         return member.presence.name if member else node
 
-    def next_hop(self, destination: NodeId, now: Instant, dead: DeadLinks = ()) -> NextHop | None:
-        """First step of the earliest arrival from here, or None when the plan holds no way."""
+    def next_hop(
+        self, destination: NodeId, now: Instant, dead: DeadLinks = (), size_bytes: int = 0
+    ) -> NextHop | None:
+        """First step of the earliest arrival from here, or None when the plan holds no way.
+
+        With a size, over contacts that last long enough for it.
+        """
         vertex = self._bound.vertex.get(destination)
         if vertex is None:
             return None
-        tree = self._way(vertex, now, dead)
+        tree = self._way(vertex, now, dead, size_bytes)
         hop = tree.first_hop(vertex)
-        if hop is not None and hop.depart < now and not self._still_open(hop, now):
-            tree = self._search(vertex, now, dead)
+        if hop is not None and hop.depart < now and not self._still_open(hop, now, size_bytes):
+            tree = self._search(vertex, now, dead, size_bytes)
             hop = tree.first_hop(vertex)
         arrive = tree.arrival(vertex)
         if hop is None or arrive is None:
@@ -285,19 +258,25 @@ class Router:
             self._bound.node[hop.node], hop.depart + late, arrive + late, hop.arrive - hop.depart
         )
 
-    def _still_open(self, hop: Hop, now: Instant) -> bool:
+    def _still_open(self, hop: Hop, now: Instant, size_bytes: int) -> bool:
         """Whether a cached first step, counted from earlier in the tick, can still be taken."""
         if hop.standing:
             return True
         here = self._bound.vertex[self._me]
-        return self.plan is not None and self.plan.open_contact(here, hop.node, now) is not None
+        contact = self.plan.open_contact(here, hop.node, now) if self.plan else None
+        return contact is not None and now + sending(size_bytes, contact.rate_bps) <= contact.finish
 
-    def predict(self, source: NodeId, destination: NodeId, at: Instant) -> Prediction | None:
-        """The earliest arrival between any two known nodes for a departure at `at`."""
+    def predict(
+        self, source: NodeId, destination: NodeId, at: Instant, size_bytes: int = 0
+    ) -> Prediction | None:
+        """The earliest arrival between any two known nodes for a departure at `at`.
+
+        Of so many bytes: with their transmission. Without a size, of their first bit.
+        """
         a, b = self._bound.vertex.get(source), self._bound.vertex.get(destination)
         if a is None or b is None:
             return None
-        tree = arrival_at(self.plan, a, at, self._corrections, b)
+        tree = arrival_at(self.plan, a, at, self._corrections, b, size_bytes)
         if tree.arrival(b) is None:
             return None
         legs = tuple(Leg(self._bound.node[h.node], h.depart, h.arrive) for h in tree.path(b))
@@ -330,17 +309,19 @@ class Router:
 
     def _delays(self, node: NodeId, tree: ArrivalTree) -> dict[NodeId, Duration]:
         # Counted from the root, where the tree began: it may be up to a tick old.
-        start = tree.arrival(self._bound.vertex[node])
-        assert start is not None
-        found = ((other, tree.arrival(v)) for other, v in self._bound.vertex.items())
-        return {other: arrive - start for other, arrive in found if arrive is not None}
+        when = tree.arrivals().tolist()
+        start = when[self._bound.vertex[node]]
+        assert start < FAR
+        found = ((other, when[v]) for other, v in self._bound.vertex.items() if v < len(when))
+        return {other: arrive - start for other, arrive in found if arrive < FAR}
 
-    def _way(self, target: int, now: Instant, dead: DeadLinks) -> ArrivalTree:
+    def _way(self, target: int, now: Instant, dead: DeadLinks, size_bytes: int) -> ArrivalTree:
         """The way from here to a vertex, as it was for the first departure of this tick."""
         start = self._tick_began(now, dead)
-        way = self._ways.get((target, dead))
+        way = self._ways.get((target, size_bytes, dead))
         if way is None:
-            way = self._ways[target, dead] = self._search(target, start, dead)
+            way = self._search(target, start, dead, size_bytes)
+            self._ways[target, size_bytes, dead] = way
             if len(self._ways) > WAYS_MAX:
                 self._ways.popitem(last=False)
         return way
@@ -377,12 +358,12 @@ class Router:
         self._ways.clear()
         self._began.clear()
 
-    def _search(self, target: int, start: Instant, dead: DeadLinks) -> ArrivalTree:
+    def _search(self, target: int, start: Instant, dead: DeadLinks, size_bytes: int) -> ArrivalTree:
         overlay, bound = self._corrections, self._bound
         if dead:
             met = frozenset(_pairs(bound.vertex, list(dead)))
             overlay = Overlay(overlay.absent, overlay.dead | met, overlay.standing)
-        return arrival_at(self.plan, bound.vertex[self._me], start, overlay, target)
+        return arrival_at(self.plan, bound.vertex[self._me], start, overlay, target, size_bytes)
 
 
 def _pairs(

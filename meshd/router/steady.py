@@ -104,7 +104,7 @@ def route_over(
     )
     a, b = plan.a[rows].astype(np.int64), plan.b[rows].astype(np.int64)
     columns = Columns(a, b, plan.begin[rows], plan.finish[rows], plan.rate_bps[rows])
-    some = assemble(header, columns, plan.trajectory, plan.light_time_ns)
+    some = assemble(header, columns, plan.trajectory, plan.light_time_ns, like=plan)
     return snapshot_route(some, *ends, at, objective)
 
 

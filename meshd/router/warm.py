@@ -1,7 +1,7 @@
 """Warm: every compiled function made ready before somebody waits for it.
 
-Numba compiles a kernel at its first call and keeps the machine code on disk. That takes a quarter
-of a minute for all, so it is done when meshd is set up, or by a daemon before it begins.
+Numba compiles a kernel at its first call and keeps the machine code on disk. That takes up to a
+minute for all, so it is done when meshd is set up, or by a daemon before it begins.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from meshd.ephemeris import WALKER_EPOCH, find_city, sky_from_preset
 from meshd.kernels import mark_warm
 from meshd.kernels.graph import snapshot_at
 from meshd.kernels.sweep import sweep_search
+from meshd.router.arrival import earliest_arrival
 from meshd.router.graph import graph_of
+from meshd.router.overlay import EMPTY, Overlay
 from meshd.router.timeline import timeline_of
+from meshd.router.toward import arrival_at
 from meshd.router.tree import snapshot_tree
 from meshd.topology import build_plan, policy_for
 from protocols.types import MINUTE
@@ -34,6 +37,10 @@ def warm() -> None:
     assert tree.one_way_ns(plan.index_of("Sydney")) is not None
     targets = np.array([plan.index_of("London"), plan.index_of("Sydney")], dtype=np.int32)
     sweep_search(snapshot_at(graph, start), targets)
+    london, sydney = plan.index_of("London"), plan.index_of("Sydney")
+    assert arrival_at(plan, london, start, EMPTY, sydney).path(sydney)
+    spare = Overlay(dead=frozenset({(0, 1)}), standing={london: ((sydney, MINUTE),)})
+    assert earliest_arrival(plan, london, start, spare).arrival(sydney) is not None
     timeline_of(plan, (plan.index_of("London"), plan.index_of("Sydney")), (start, end))
     mark_warm()
 

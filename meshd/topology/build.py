@@ -115,9 +115,9 @@ def _columns(plan: ContactPlan) -> Columns:
 
 def _changed(before: Intervals, after: Intervals) -> IntArray:
     """The pairs whose runs are not the same in both."""
-    only = np.setxor1d(_prints(before), _prints(after))
-    some = [runs.pair[np.isin(_prints(runs), only)] for runs in (before, after)]
-    return np.unique(np.concatenate(some))
+    old, new = _prints(before), _prints(after)
+    gone, fresh = before.pair[~np.isin(old, new)], after.pair[~np.isin(new, old)]
+    return np.unique(np.concatenate([gone, fresh]))
 
 
 def _prints(runs: Intervals) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

@@ -32,19 +32,18 @@ def held_passes(
     if policy.ground == "all":
         return seen
     end = scene.first + scene.step_ns * (scene.positions.shape[0] - 1)
-    first = -(-scene.first // SLOT_NS) * SLOT_NS
-    if policy.ground == "longest":
-        first = -(-scene.first // HOLD_NS) * HOLD_NS
-    slots = range(first, end, SLOT_NS)
+    afresh = HOLD_NS if policy.ground == "longest" else SLOT_NS
+    slots = range(-(-scene.first // afresh) * afresh, end, SLOT_NS)
 
     def elevation(rows: np.ndarray, at: Instant) -> FloatArray:
         which = seen.pair[rows]
         some = Couples(couples.a[which], couples.b[which], couples.kind[which])
         return margins(scene, limits, some, at)
 
-    chosen = _highest(seen, slots, policy.antennas, elevation)
     if policy.ground == "longest":
         chosen = _longest(seen, slots, policy.antennas)
+    else:
+        chosen = _highest(seen, slots, policy.antennas, elevation)
     rows = np.array(sorted(chosen), dtype=np.int64).reshape(-1, 3)
     return meet(seen, joined(Intervals(rows[:, 0], rows[:, 1], rows[:, 2])))
 

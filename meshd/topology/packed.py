@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -97,24 +96,22 @@ def _read(data: bytes) -> tuple[_Head, bytes]:
     return head, squeezed
 
 
-class _Cursor(NamedTuple):
-    table: np.ndarray[tuple[int, int], np.dtype[np.uint8]]
-
-    def column(self, at: int) -> IntArray:
-        planes = self.table[at * _BYTES_EACH : (at + 1) * _BYTES_EACH].astype(np.int64)
-        return np.asarray(sum(planes[k] << (8 * k) for k in range(_BYTES_EACH)), dtype=np.int64)
-
-
 def _columns(head: _Head, squeezed: bytes, sites: int) -> Columns:
     size = head.contacts * _BYTES_EACH * _COLUMNS
     raw = zlib.decompressobj().decompress(squeezed, size + 1)
-    table = np.frombuffer(raw, np.uint8).reshape(_BYTES_EACH * _COLUMNS, head.contacts)
-    gap, length, a, b, rate = (_Cursor(table).column(at) for at in range(_COLUMNS))
+    planes = np.frombuffer(raw, np.uint8).reshape(_COLUMNS, _BYTES_EACH, head.contacts)
+    gap, length, a, b, rate = (_column(planes[at]) for at in range(_COLUMNS))
     begin = head.start + np.cumsum(gap) * MILLISECOND
     finish = begin + length * MILLISECOND
     if head.contacts and (int(b.max()) >= sites or (a >= b).any() or int(finish.max()) > head.end):
         raise ValueError("a contact is of no site, or outside the window")
     return Columns(a, b, begin, finish, np.array(head.rates_bps)[rate])
+
+
+def _column(planes: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> IntArray:
+    """The entries of `_planes`."""
+    entries = np.ascontiguousarray(planes.T).view("<u4")
+    return entries.reshape(-1).astype(np.int64)
 
 
 def _planes(column: IntArray) -> bytes:

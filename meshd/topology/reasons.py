@@ -10,6 +10,7 @@ import numpy as np
 from meshd.ephemeris.propagate import EARTH_RADIUS_KM
 from meshd.ephemeris.sky import Sky
 from meshd.ephemeris.sun import sun_direction
+from meshd.topology.fitted import SLOT_NS
 from meshd.topology.plan import ContactPlan
 from meshd.topology.policy import LinkPolicy
 from meshd.topology.trajectory import FloatArray
@@ -115,8 +116,10 @@ def why_ended(sight: Sight, a: int, b: int) -> str | None:
     ground = "ground" in (sight.sky.kinds[a], sight.sky.kinds[b])
     if ground and policy.ground != "all":
         return "the station turned to another satellite"
-    if not ground and policy.isl in ("fitted", "nearest") and sight.at % policy.tick_ns < SECOND:
-        return "another peer was chosen"
+    if not ground and policy.isl in ("fitted", "nearest"):
+        choices_ns = SLOT_NS if policy.isl == "fitted" else policy.tick_ns
+        if sight.at % choices_ns < SECOND:
+            return "another peer was chosen"
     return "elements so old leave no more of it sure" if policy.age_margin else None
 
 

@@ -10,7 +10,7 @@ import argparse
 
 from rich.console import Console
 
-from tests.bench import full, kernel, routes, sky, topology, whole, wire
+from tests.bench import full, kernel, routes, scale, sky, topology, whole, wire
 from tests.bench.measure import hardware, show_rows
 
 ABOUT_ROUTES = """\
@@ -41,6 +41,7 @@ def main() -> None:
     if "routes" in wanted:
         show_rows(console, routes.rows())
         console.print(ABOUT_ROUTES)
+        scale.show_scale(console)
     if "wire" in wanted:
         show_rows(console, wire.rows())
     if "kernel" in wanted:

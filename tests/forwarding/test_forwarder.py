@@ -43,6 +43,9 @@ A, B, C, D = (NodeId(letter) for letter in "ABCD")
 NODES = (A, B, C, D)
 P = PacketId("p")
 LINE = [(0, 1, T0, END), (1, 2, T0, END), (2, 3, T0, END)]
+SENDING_NS = 2
+"""Two bytes at 10 Gb/s, rounded up."""
+
 DIAMOND = [(0, 1, T0, END), (0, 2, T0, END), (1, 3, T0, END), (2, 3, T0, END)]
 
 
@@ -197,7 +200,8 @@ def test_silent_neighbour_is_asked_three_times_then_avoided() -> None:
     ship.link(B)
     ship.link(C)
     ship.offer(D)
-    assert ship.wake() == (T0 + 2 * SECOND + 20 * MILLISECOND, [to(B, packet(to=D))])
+    patience = 2 * SECOND + 2 * (10 * MILLISECOND + SENDING_NS)
+    assert ship.wake() == (T0 + patience, [to(B, packet(to=D))])
     assert ship.wake()[1] == [to(B, packet(to=D))]
     assert ship.wake()[1] == [to(C, packet(to=D, dead=((A, B),)))]
 

@@ -128,6 +128,8 @@ def test_a_contact_that_geometry_does_not_end_is_ended_by_choice_or_by_old_eleme
     chosen = Sight.of(sky, LinkPolicy(isl="nearest"), T0)
     assert why_ended(chosen, 0, 1) == "another peer was chosen"
     assert why_ended(Sight.of(sky, LinkPolicy(), T0), 0, 1) is None
+    joining = Sight.of(sky, LinkPolicy(isl="fitted", age_margin=True), T0 + 30 * SECOND)
+    assert why_ended(joining, 0, 1) == "another peer was chosen"
     aged = Sight.of(sky, LinkPolicy(isl="fitted", age_margin=True), T0 + 7 * SECOND)
     assert why_ended(aged, 0, 1) == "elements so old leave no more of it sure"
     plan = build_plan(sky, policy_for(sky), T0, T0 + SECOND)

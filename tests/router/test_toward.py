@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshd.ephemeris import WALKER_EPOCH, find_city, sky_from_preset
+from meshd.kernels.arrival import Trip
+from meshd.kernels.graph import FAR
 from meshd.router import Overlay, earliest_arrival
 from meshd.router import reach as limits
-from meshd.router.reach import FAR, view_at
-from meshd.router.toward import Toward, arrival_at
-from meshd.topology import ContactPlan, build_plan, policy_for
+from meshd.router.reach import view_at
+from meshd.router.toward import arrival_at, straight_to
+from meshd.topology import ContactPlan, FixedLight, build_plan, plan_from_contacts, policy_for
 from protocols.types import MILLISECOND, MINUTE, SECOND
 
 CITIES = ("London", "Sydney", "Tokyo", "Nairobi", "Quito", "Honolulu")
@@ -58,17 +60,13 @@ def test_straight_to_the_target_as_by_the_whole_tree(
     assert found.first_hop(target) == whole.first_hop(target)
 
 
-def test_ties_are_decided_as_by_the_whole_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ties_are_decided_as_by_the_whole_tree() -> None:
     """With light times in whole milliseconds a grid of satellites is full of ties."""
-
-    def coarse(range_km: float) -> int:
-        return (round(range_km / 300) + 1) * MILLISECOND
-
-    plan = plan_of("D:550:53:240/12/5")
-    trajectory = plan.trajectory
-    assert trajectory is not None
-    monkeypatch.setattr("meshd.router.toward.light_time", coarse)
-    monkeypatch.setattr("meshd.topology.trajectory.light_time", coarse)
+    sky = plan_of("D:550:53:240/12/5")
+    columns = (sky.a, sky.b, sky.begin, sky.finish)
+    contacts = list(zip(*(column.tolist() for column in columns), strict=True))
+    light = {(a, b): coarse(sky, a, b) for a, b, _, _ in contacts}
+    plan = plan_from_contacts(sky.kinds, contacts, FixedLight(0, light))
     ties = 0
     for seed in range(150):
         source, target = Random(seed).sample(range(plan.n_sites), 2)
@@ -79,6 +77,11 @@ def test_ties_are_decided_as_by_the_whole_tree(monkeypatch: pytest.MonkeyPatch) 
     assert ties == 150
 
 
+def coarse(plan: ContactPlan, a: int, b: int) -> int:
+    """The light time of a pair at the start, in steps of 1 ms."""
+    return (plan.light_time_ns(a, b, plan.start) // MILLISECOND + 1) * MILLISECOND
+
+
 @pytest.mark.parametrize("name", SKIES)
 def test_light_never_takes_less_than_the_least_within_a_tick(name: str) -> None:
     plan = plan_of(name)
@@ -86,11 +89,27 @@ def test_light_never_takes_less_than_the_least_within_a_tick(name: str) -> None:
         view = view_at(plan, start + SECOND)
         assert view is not None
         for site in range(0, plan.n_sites, 7):
-            for peer, _, _, least in view.near[site]:
+            for arc in range(int(view.graph.first[site]), int(view.graph.first[site + 1])):
+                peer, least = int(view.graph.peer[arc]), int(view.least.length_ns[arc])
                 instants = range(view.start, view.end, SECOND)
                 light = [plan.light_time_ns(site, peer, at) for at in instants]
                 assert least < min(light)
                 assert least > 0.9 * min(light) - MILLISECOND // 2  # or it would be of no use
+
+
+@pytest.mark.parametrize("name", SKIES)
+def test_a_view_has_the_contacts_that_stand_at_some_time_of_its_tick(name: str) -> None:
+    plan = plan_of(name)
+    view = view_at(plan, plan.start + 3 * MINUTE)
+    assert view is not None
+    for site in range(plan.n_sites):
+        arcs = slice(int(view.graph.first[site]), int(view.graph.first[site + 1]))
+        columns = (view.graph.peer, view.graph.begin, view.graph.finish, view.graph.rate_bps)
+        rows = zip(*(column[arcs].tolist() for column in columns), strict=True)
+        standing = [
+            c for c in plan.contacts_of(site) if c.begin < view.end and view.start < c.finish
+        ]
+        assert list(rows) == [tuple(contact) for contact in standing]
 
 
 def test_a_search_settles_little_beside_its_path() -> None:
@@ -100,10 +119,9 @@ def test_a_search_settles_little_beside_its_path() -> None:
     seen = []
     for seed in range(40):
         source, target = Random(seed).sample(range(240), 2)
-        search = Toward(plan, Overlay(), view, target)
-        assert search.run(source, plan.start + SECOND)
-        path = search.tree(source, plan.start + SECOND).path(target)
-        seen.append(len(search.labels) / (len(path) + 1))
+        tree = straight_to(view, Overlay(), Trip(source, plan.start + SECOND, 0, target))
+        assert tree is not None
+        seen.append(len(tree.reached()) / (len(tree.path(target)) + 1))
     assert np.median(seen) < 6
 
 
@@ -115,7 +133,7 @@ def test_views_and_their_targets_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
         view = view_at(plan, plan.start + tick * limits.TICK_NS)
         assert view is not None
         for target in range(10):
-            assert view.least(plan, target)[target] == 0
+            assert view.left(target)[target] == 0
         assert len(view._targets) == 3
     assert len(plan.derived["reach"]) == limits.VIEWS_MAX
 
@@ -125,5 +143,6 @@ def test_what_is_out_of_reach_is_far() -> None:
     view = view_at(plan, plan.start)
     assert view is not None
     quito = plan.index_of("Quito")
-    lonely = [site for site in range(plan.n_sites) if not view.near[site]]
-    assert all(view.least(plan, quito)[site] == FAR for site in lonely if site != quito)
+    degrees = np.diff(view.graph.first)
+    lonely = [site for site in range(plan.n_sites) if degrees[site] == 0]
+    assert all(view.left(quito)[site] == FAR for site in lonely if site != quito)

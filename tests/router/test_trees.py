@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from heapq import heappop, heappush
 from random import Random
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 
 from meshd.ephemeris import WALKER_EPOCH, find_city, sky_from_preset
 from meshd.kernels.buckets import RING_MAX, bucket_search, shift_for
-from meshd.kernels.graph import FAR, light_over, snapshot_at
+from meshd.kernels.graph import FAR, snapshot_at
+from meshd.kernels.light import light_between
 from meshd.kernels.sweep import AFAR, NOWHERE, sweep_search
 from meshd.router import snapshot_route, snapshot_tree
-from meshd.router.graph import graph_of
+from meshd.router.graph import graph_at, graph_of
 from meshd.topology import ContactPlan, FixedLight, build_plan, plan_from_contacts, policy_for
 from protocols.types import MILLISECOND, MINUTE, SECOND
 
@@ -83,14 +85,15 @@ def check_tree(plan: ContactPlan, source: int, at: int) -> None:
 @pytest.mark.parametrize("name", SKIES)
 def test_trees_of_a_sky(name: str) -> None:
     plan, rng = plan_of(name), Random(3)
-    graph = graph_of(plan)
-    assert graph is not None
+    graph, light = graph_of(plan), plan.light_time_ns
+    plain = replace(plan, light_time_ns=lambda a, b, at: light(a, b, at), derived={})
+    assert graph is not None and graph_of(plain) is None
     for source in rng.sample(range(plan.n_sites), 4):
         at = rng.randrange(plan.start, plan.end)
         check_tree(plan, source, at)
         tree = snapshot_tree(graph, source, at)
         for target in range(plan.n_sites):
-            route = snapshot_route(plan, source, target, at)
+            route = snapshot_route(plain, source, target, at)
             assert tree.path(target) == (route.path if route else ())
             assert tree.one_way_ns(target) == (route.one_way_ns if route else None)
 
@@ -163,13 +166,19 @@ def test_light_time_is_that_of_the_trajectory_to_the_nanosecond(name: str) -> No
     plan, rng = plan_of(name), Random(1)
     graph, trajectory = graph_of(plan), plan.trajectory
     assert graph is not None and trajectory is not None
+    ready = graph_at(plan, plan.start + MINUTE)
+    assert ready is not None and ready.knots.table.size
     instants = [rng.randrange(trajectory.start, trajectory.end) for _ in range(4_000)]
     knots = trajectory.knots().tolist()
     for at in [*instants, *knots, trajectory.end - 1]:
-        site = rng.randrange(plan.n_sites)
-        arc = rng.randrange(int(graph.first[site]), int(graph.first[site + 1]))
-        light = plan.light_time_ns(site, int(graph.peer[arc]), at)
-        assert light_over(graph, arc, site, at) == light
+        a, b = rng.sample(range(plan.n_sites), 2)
+        light = plan.light_time_ns(a, b, at)
+        assert light_between(graph.knots, (a, b), at) == light
+        assert light_between(ready.knots, (a, b), at) == light
+    for _ in range(1_000):
+        a, b = rng.sample(range(plan.n_sites), 2)
+        at = ready.knots.begin + rng.randrange(ready.knots.step_ns)
+        assert light_between(ready.knots, (a, b), at) == plan.light_time_ns(a, b, at)
 
 
 @pytest.mark.parametrize("name", SKIES)
