@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -96,10 +95,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     signature: Annotated[bytes, Meta(max_length=64)]
 
 
-READ_MAX = 4_096
-"""Statements remembered as read: what 64 nodes in a process would hold 64 times over."""
-
-_decode = lru_cache(READ_MAX)(msgspec.msgpack.Decoder(Statement).decode)
+_decode = msgspec.msgpack.Decoder(Statement).decode
 
 
 def sign(statement: Statement, signer: Signer) -> Record:
@@ -109,10 +105,7 @@ def sign(statement: Statement, signer: Signer) -> Record:
 
 
 def read(record: Record) -> Statement:
-    """The statement inside, not yet verified. Raises ProtocolError("bad-record").
-
-    The nodes of a process meet the same records many times, and share what is read from them.
-    """
+    """The statement inside, not yet verified. Raises ProtocolError("bad-record")."""
     try:
         return _decode(record.statement)
     except MALFORMED as error:

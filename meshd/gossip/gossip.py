@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
+
+from msgspec.structs import replace
 
 import protocols
 from meshd.gossip.level import Level
 from meshd.gossip.peer import ADDED_NS, CLOSED_NS, RELAY_NS, Peer
 from meshd.gossip.reach import News, Reach
-from meshd.gossip.table import BEACON, Table
+from meshd.gossip.table import Table
 from meshd.gossip.wants import Wants
-from meshd.router.roster import Entry, Roster, key_of
+from meshd.router.roster import Entry, Roster, entry_of
 from meshd.seam import (
     CloseLink,
     Effect,
@@ -42,7 +45,6 @@ from protocols.record import (
     Signer,
     Statement,
     Verifier,
-    read,
     sign,
     verify,
 )
@@ -86,7 +88,7 @@ class Gossip:
 
     def presence(self, author: NodeId) -> tuple[Record, ...]:
         """An author's presence, as signed, if we hold it: a roster entry for others."""
-        entry = self._table.get((author, KINDS[Presence]))
+        entry = self._table.get(tag_of(author, KINDS[Presence]))
         return () if entry is None else (entry.record,)
 
     # --- what happens ---------------------------------------------------------------------------
@@ -128,9 +130,8 @@ class Gossip:
             case Digest():
                 return self._level.answer(node, peer, message, now)
             case Listing(held=held):
-                for key in self._level.lacking(peer, message):
-                    peer.knows.pop(key, None)
-                    peer.queue(key, now)
+                for tag in self._level.lacking(message):
+                    peer.queue(tag, now)
                 effects = peer.flush(self._table, now) if peer.tell else []
                 return [*effects, *self._heard_of(node, peer, held, now)]
             case _:
@@ -169,9 +170,9 @@ class Gossip:
         return [Persist(SEQUENCE_ROW, str(self._reserved).encode())]
 
     def _publish(self, event: Publish, now: Instant) -> list[Effect]:
-        key = (self._me, KINDS[type(event.body)])
+        tag = tag_of(self._me, KINDS[type(event.body)])
         roster = self._table.roster
-        silent = self._table.get(key) is roster.entries.get(key)
+        silent = self._table.get(tag) is roster.entries.get(tag)
         if silent and (roster.holds(self._me, event.body) or self._foretold(event.body)):
             return [Learnt(self._me, event.body, now)]  # everyone knows
         return self._say(event.body, event.ttl_ns, now)
@@ -180,12 +181,13 @@ class Gossip:
         self._sequence += 1
         statement = Statement(self._me, self._sequence, now, ttl_ns, body)
         hops = BEACON_HOPS if isinstance(body, Beacon) else HOPS_EVERYWHERE
-        self._store(Entry(statement, sign(statement, self._signer), hops), now)
+        entry = entry_of(sign(statement, self._signer))
+        self._store(replace(entry, hops=hops), now)
         return [*self._reserve(), Learnt(self._me, body, now)]
 
     def _foretold(self, body: Body) -> bool:
         """Whether our presence says that this is our load unless we say otherwise."""
-        mine = self._table.get((self._me, KINDS[Presence]))
+        mine = self._table.get(tag_of(self._me, KINDS[Presence]))
         said = mine.statement.body if mine else None
         return isinstance(said, Presence) and said.idle == body
 
@@ -204,7 +206,7 @@ class Gossip:
         ]
 
     def _mine(self) -> list[Entry]:
-        found = [self._table.get((self._me, kind)) for kind in sorted(KINDS.values())]
+        found = [self._table.get(tag_of(self._me, kind)) for kind in sorted(KINDS.values())]
         return [entry for entry in found if entry]
 
     def _load(self, roster: Roster, now: Instant) -> list[Effect]:
@@ -212,13 +214,13 @@ class Gossip:
         self._table.load(roster, self._me)
         for peer in self._peers.values():
             peer.roster = None
-        entries = [roster.entries.get((self._me, kind)) for kind in KINDS.values()]
-        listed = {key_of(e.statement): e.statement.sequence for e in entries if e}
+        entries = [roster.entries.get(tag_of(self._me, kind)) for kind in KINDS.values()]
+        listed = {entry.tag: entry.statement.sequence for entry in entries if entry}
         self._sequence = max(self._sequence, *listed.values(), 0)
         effects = self._reserve()
         for entry in self._mine():
             if not roster.holds(self._me, entry.statement.body) and (
-                entry.statement.sequence <= listed.get(key_of(entry.statement), 0)
+                entry.statement.sequence <= listed.get(entry.tag, 0)
             ):
                 effects += self._again(entry, now)
         return effects
@@ -244,14 +246,12 @@ class Gossip:
         return effects
 
     def _accept(self, node: NodeId, record: Record, now: Instant, hops: int) -> list[Effect]:
-        statement = read(record)
-        key = key_of(statement)
-        peer = self._peers.get(node)
-        if peer is not None:
-            peer.told(key, max(statement.sequence, peer.knows.get(key, 0)))
-        self._wants.came(tag_of(*key), statement.sequence, node, now)
-        known = self._table.get(key)
+        entry = entry_of(record)
+        statement, known = entry.statement, self._table.get(entry.tag)
+        holders = self._wants.came(entry.tag, statement.sequence, node, now)
         if known is not None and statement.sequence <= known.statement.sequence:
+            if statement.sequence == known.statement.sequence and node in self._peers:
+                self._peers[node].has(entry.tag)
             return []
         if statement.author == self._me:
             # Our own voice from a life before: number on from there, and say what is so now. Where
@@ -267,23 +267,26 @@ class Gossip:
         if known is None and len(self._table) >= TABLE_MAX:
             return [Note("gossip-table-full", {"author": statement.author, "max": TABLE_MAX})]
         verify(record, statement, self._verifier)
-        far = min(hops, BEACON_HOPS - 1) if key[1] == BEACON else HOPS_EVERYWHERE
-        self._store(Entry(statement, record, far), now)
+        if isinstance(statement.body, Beacon):
+            entry = replace(entry, hops=min(hops, BEACON_HOPS - 1))
+        self._store(entry, now, holders)
         return [Learnt(statement.author, statement.body, statement.issued_at)]
 
     def _again(self, known: Entry, now: Instant) -> list[Effect]:
         return self._say(known.statement.body, known.statement.ttl_ns, now)
 
-    def _store(self, entry: Entry, now: Instant) -> None:
-        key = key_of(entry.statement)
-        body, wait_ns = entry.statement.body, RELAY_NS
+    def _store(self, entry: Entry, now: Instant, holders: Sequence[NodeId] = ()) -> None:
+        """Keep it, and tell or give it to all neighbours but those known to hold it."""
+        author, body, wait_ns = entry.statement.author, entry.statement.body, RELAY_NS
         if isinstance(body, LinkState):
-            wait_ns = WAITS_NS[self._reach.change(key[0], body)]
-        self._table.put(key, entry)
-        for peer in self._peers.values() if entry.hops else ():
-            if peer.knows.get(key, 0) < entry.statement.sequence:
-                give = key[0] == self._me or key[1] == BEACON
-                peer.queue(key, now, give=give, wait_ns=wait_ns)
+            wait_ns = WAITS_NS[self._reach.change(author, body)]
+        self._table.put(entry)
+        give = author == self._me or isinstance(body, Beacon)
+        for node, peer in self._peers.items() if entry.hops else ():
+            if node in holders:
+                peer.has(entry.tag)
+            else:
+                peer.queue(entry.tag, now, give=give, wait_ns=wait_ns)
 
     # --- what neighbours have -------------------------------------------------------------------
 
@@ -294,10 +297,10 @@ class Gossip:
         self._wants.meet(node, ready.delay_ns)
         self._level.part(node)
         self._forget(now)
-        near = [entry for _, entry in self._table.beacons() if entry.hops]
+        near = [entry for entry in self._table.beacons() if entry.hops]
         for entry in (*self._mine(), *near):
-            if entry is not self._table.roster.entries.get(key_of(entry.statement)):
-                peer.give[key_of(entry.statement)] = None
+            if entry is not self._table.roster.entries.get(entry.tag):
+                peer.give[entry.tag] = None
         effects = peer.flush(self._table, now)
         return [*effects, *self._level.open(node, peer), *self._ask(now)]
 
@@ -307,11 +310,14 @@ class Gossip:
         """Ask for what we lack, unless another neighbour has been asked already."""
         full = len(self._table) >= TABLE_MAX
         for item in held:
-            key = self._table.key(item.tag)
-            known = self._table.get(key) if key else None
-            if key and known and known.statement.sequence >= item.sequence:
-                peer.told(key, item.sequence)
-            elif key or not full:
+            known = self._table.get(item.tag)
+            if known is None:
+                lacks = not full
+            else:
+                lacks = known.statement.sequence < item.sequence
+                if known.statement.sequence == item.sequence:
+                    peer.has(item.tag)
+            if lacks:
                 self._wants.heard(item.tag, item.sequence, node)
         return self._ask(now)
 
@@ -324,8 +330,6 @@ class Gossip:
 
     def _asked(self, peer: Peer, tags: tuple[int, ...], now: Instant) -> list[Effect]:
         for tag in tags:
-            key = self._table.key(tag)
-            if key is not None:
-                peer.knows.pop(key, None)
-                peer.queue(key, now, give=True)
+            if self._table.get(tag) is not None:
+                peer.queue(tag, now, give=True)
         return peer.flush(self._table, now)

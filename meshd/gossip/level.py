@@ -8,12 +8,11 @@ import protocols
 from meshd.gossip.peer import Peer
 from meshd.gossip.table import Table
 from meshd.gossip.wants import ASK_NS, Wants
-from meshd.router.roster import Key
 from meshd.seam import Effect, SendFrame
 from protocols import LinkMessage
 from protocols.bounds import DIGEST_ENTRIES_MAX, DIGEST_SPANS_MAX
 from protocols.gossip import Digest, Held, Listing, Span
-from protocols.tag import TAG_BITS, tag_of
+from protocols.tag import TAG_BITS
 from protocols.types import Instant, NodeId
 
 LISTED_MAX = 64
@@ -96,13 +95,13 @@ class Level:
                 parts += [(theirs.low | part << TAG_BITS - bits, bits) for part in range(SPLIT)]
         return [*effects, *self.digest(peer, parts)]
 
-    def lacking(self, peer: Peer, listing: Listing) -> list[Key]:
-        """What we hold and it does not, or not as new, in the range of its listing."""
+    def lacking(self, listing: Listing) -> list[int]:
+        """What we hold and a neighbour does not, or not as new, in the range of its listing."""
         if listing.roster not in ("", self._table.roster.digest):
             return []
         theirs = {item.tag: item.sequence for item in listing.held}
-        keys = self._table.index(whole=not listing.roster).between(listing.low, listing.high)
-        return [key for key in keys if theirs.get(tag_of(*key), 0) < self._table.sequence(key)]
+        tags = self._table.index(whole=not listing.roster).between(listing.low, listing.high)
+        return [tag for tag in tags if theirs.get(tag, 0) < self._table.sequence(tag)]
 
     def _holds_more(self, ours: Span, theirs: Span, node: NodeId) -> bool:
         """Both have sent a digest of all: then the one that holds less answers."""
@@ -118,8 +117,8 @@ class Level:
 
     def _list(self, peer: Peer, span: Span, roster: str) -> list[Effect]:
         """What we hold in a span, cut into listings that each fit a frame."""
-        keys = self._table.index(whole=not roster).between(span.low, span.high)
-        held = [Held(tag_of(*key), self._table.sequence(key)) for key in keys]
+        tags = self._table.index(whole=not roster).between(span.low, span.high)
+        held = [Held(tag, self._table.sequence(tag)) for tag in tags]
         cuts = [held[i : i + DIGEST_ENTRIES_MAX] for i in range(0, len(held), DIGEST_ENTRIES_MAX)]
         effects: list[Effect] = []
         low = span.low

@@ -1,4 +1,4 @@
-"""Peer: what one neighbour is known to hold, and what waits to be told or given to it."""
+"""Peer: one neighbour, and what waits to be told or given to it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 
 import protocols
 from meshd.gossip.table import Table
-from meshd.router.roster import Key
 from meshd.seam import Effect, SendFrame
 from protocols import LinkMessage
 from protocols.bounds import DIGEST_ENTRIES_MAX, HOPS_EVERYWHERE, RECORDS_MAX
 from protocols.gossip import Have, Held, Records
 from protocols.record import Record
-from protocols.tag import tag_of
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId
 
 FLUSH_NS = 100 * MILLISECOND
@@ -29,22 +27,21 @@ CLOSED_NS = 20 * MILLISECOND
 ADDED_NS = 2 * SECOND
 """That there is another way to where one leads already waits longer, at every hop."""
 
-KNOWN_MAX = 131_072
-"""What one neighbour is remembered to hold: it may hold what our table has no room for."""
-
 FRAME_RECORDS_BYTES_MAX = 131_072
 
 
 @dataclass(slots=True)
 class Peer:
-    """One neighbour. What it may lack is announced; what it lacks, or what is ours, is given."""
+    """One neighbour. What it may lack is announced; what it lacks, or what is ours, is given.
+
+    All that waits is of statements held, by tag, and so bounded as they are.
+    """
 
     link: LinkId
     delay_ns: Duration = 0
-    knows: dict[Key, int] = field(default_factory=dict)
-    give: dict[Key, None] = field(default_factory=dict)
-    tell: dict[Key, None] = field(default_factory=dict)
-    later: dict[Key, None] = field(default_factory=dict)
+    give: dict[int, None] = field(default_factory=dict)
+    tell: dict[int, None] = field(default_factory=dict)
+    later: dict[int, None] = field(default_factory=dict)
     """To be told when there is nothing urgent about it."""
     flush_at: Instant | None = None
     gather_at: Instant | None = None
@@ -53,22 +50,24 @@ class Peer:
     opened: bool = False
     """It was sent a digest when its link became ready, and has not sent its own yet."""
 
-    def told(self, key: Key, sequence: int) -> None:
-        """It says it holds this. Forgetting that costs an announcement in vain, no more."""
-        if key in self.knows or len(self.knows) < KNOWN_MAX:
-            self.knows[key] = sequence
+    def has(self, tag: int) -> None:
+        """It holds what we hold: that need not be said."""
+        self.give.pop(tag, None)
+        self.tell.pop(tag, None)
+        self.later.pop(tag, None)
 
     def queue(
-        self, key: Key, now: Instant, *, give: bool = False, wait_ns: Duration = RELAY_NS
+        self, tag: int, now: Instant, *, give: bool = False, wait_ns: Duration = RELAY_NS
     ) -> None:
         """Tell it of a statement, or give it, within the wait."""
         if wait_ns > RELAY_NS and not give:
-            self.later[key] = None
+            self.later[tag] = None
             self.gather_at = self.gather_at or now + wait_ns
             return
-        (self.give if give else self.tell)[key] = None
+        (self.give if give else self.tell)[tag] = None
         at = now + min(wait_ns, FLUSH_NS if give else RELAY_NS)
-        self.flush_at = at if self.flush_at is None else min(self.flush_at, at)
+        if self.flush_at is None or at < self.flush_at:
+            self.flush_at = at
 
     @property
     def busy(self) -> bool:
@@ -98,13 +97,10 @@ class Peer:
     def _announcement(self, table: Table) -> Iterator[LinkMessage]:
         held: list[Held] = []
         while self.tell and len(held) < DIGEST_ENTRIES_MAX:
-            key = next(iter(self.tell))
-            del self.tell[key]
-            entry = table.get(key)
-            if entry is None or self.knows.get(key, 0) >= entry.statement.sequence:
-                continue
-            self.told(key, entry.statement.sequence)
-            held.append(Held(tag_of(*key), entry.statement.sequence))
+            tag = next(iter(self.tell))
+            del self.tell[tag]
+            if sequence := table.sequence(tag):  # it may have expired
+                held.append(Held(tag, sequence))
         if held:
             yield Have(tuple(held))
 
@@ -113,12 +109,11 @@ class Peer:
         batches: dict[int, list[Record]] = {}
         count = size = 0
         while self.give and count < RECORDS_MAX and size < FRAME_RECORDS_BYTES_MAX:
-            key = next(iter(self.give))
-            del self.give[key]
-            entry = table.get(key)
-            if entry is None or self.knows.get(key, 0) >= entry.statement.sequence:
+            tag = next(iter(self.give))
+            del self.give[tag]
+            entry = table.get(tag)
+            if entry is None:
                 continue
-            self.told(key, entry.statement.sequence)
             hops = entry.hops if entry.hops == HOPS_EVERYWHERE else entry.hops - 1
             batches.setdefault(hops, []).append(entry.record)
             count += 1

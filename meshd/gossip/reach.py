@@ -34,22 +34,25 @@ class Reach:
         """
         me = tag_of(author)
         old = self._states.pop(me, _NONE)
-        before = {link.peer: 1 for link in old.standing}
-        after = {link.peer: 1 for link in (new or _NONE).standing}
         if new is not None:
             self._states[me] = new
-        opened = any(not self._named[peer] for peer in after)
-        closed = any(peer not in after and self._names(peer, me) for peer in before)
-        self._named.subtract(before)
-        self._named.update(after)
-        for peer in before:
+        before, after = _peers(old), _peers(new or _NONE)
+        came = [peer for peer in after if peer not in before]
+        gone = [peer for peer in before if peer not in after]
+        opened = any(peer not in self._named for peer in came)
+        for peer in came:
+            self._named[peer] += 1
+        for peer in gone:
+            self._named[peer] -= 1
             if not self._named[peer]:
                 del self._named[peer]
         down = (new or _NONE).down
-        if closed or any(peer not in old.down for peer in down):
+        if any(me in _peers(self._states.get(peer, _NONE)) for peer in gone) or any(
+            peer not in old.down for peer in down
+        ):
             return News.CLOSED
         return News.OPENED if opened or old.down != down else News.ADDED
 
-    def _names(self, author: int, peer: int) -> bool:
-        state = self._states.get(author, _NONE)
-        return any(link.peer == peer for link in state.standing)
+
+def _peers(state: LinkState) -> dict[int, None]:
+    return dict.fromkeys([link.peer for link in state.standing])

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable
 
 from meshd.gossip.index import Index
-from meshd.router.roster import NOBODY, Entry, Key, Roster
-from protocols.record import KINDS, Beacon
+from meshd.router.roster import NOBODY, Entry, Roster
+from protocols.record import Beacon
 from protocols.types import Instant, NodeId
-
-BEACON = KINDS[Beacon]
-"""The kind that is for the neighbourhood alone: no digest counts it."""
 
 
 class Table:
-    """What has been heard, over what the roster says: of a key that is in both, what was heard."""
+    """What has been heard, by tag, over what the roster says: of two under a tag, what was heard.
+
+    Beacons are for the neighbourhood alone: no digest counts them.
+    """
 
     def __init__(self) -> None:
         self.roster: Roster = NOBODY
-        self._heard: dict[Key, Entry] = {}
+        self._heard: dict[int, Entry] = {}
         self._index = Index()
         self._whole: Index | None = None
         """Of the roster too: made when a neighbour has another one, until something changes."""
@@ -29,19 +29,21 @@ class Table:
         """How many were heard: what the roster says is not ours to keep."""
         return len(self._heard)
 
-    def get(self, key: Key) -> Entry | None:
-        return self._heard.get(key) or self.roster.entries.get(key)
+    def get(self, tag: int) -> Entry | None:
+        return self._heard.get(tag) or self.roster.entries.get(tag)
 
-    def sequence(self, key: Key) -> int:
-        entry = self.get(key)
+    def sequence(self, tag: int) -> int:
+        entry = self.get(tag)
         return entry.statement.sequence if entry else 0
 
-    def put(self, key: Key, entry: Entry) -> None:
-        self._heard[key] = entry
-        ends = entry.statement.issued_at + entry.statement.ttl_ns
-        self._first_end = ends if self._first_end is None else min(self._first_end, ends)
-        if key[1] != BEACON:
-            self._index.put(key, entry.statement.sequence)
+    def put(self, entry: Entry) -> None:
+        statement = entry.statement
+        self._heard[entry.tag] = entry
+        ends = statement.issued_at + statement.ttl_ns
+        if self._first_end is None or ends < self._first_end:
+            self._first_end = ends
+        if not isinstance(statement.body, Beacon):
+            self._index.put(entry.tag, statement.sequence)
             self._whole = None
 
     def load(self, roster: Roster, me: NodeId) -> None:
@@ -50,56 +52,52 @@ class Table:
         Of our own statements all stay that say something else.
         """
         self.roster = roster
-        for key, entry in list(self._heard.items()):
-            known = roster.entries.get(key)
+        for entry in list(self._heard.values()):
+            known = roster.entries.get(entry.tag)
             if known is None:
                 continue
             newer = entry.statement.sequence > known.statement.sequence
             same = entry.statement.body == known.statement.body
-            if same if key[0] == me else not newer:
-                self._drop(key)
+            if same if entry.statement.author == me else not newer:
+                self._drop(entry)
         self._whole = None
 
     def forget_expired(self, now: Instant) -> list[Entry]:
         """Drop and return what was heard and is no longer true; the roster stands."""
         if self._first_end is None or now < self._first_end:
             return []
-        expired = [(key, entry) for key, entry in self._heard.items() if entry.expired(now)]
-        for key, _ in expired:
-            self._drop(key)
+        expired = [entry for entry in self._heard.values() if entry.expired(now)]
+        for entry in expired:
+            self._drop(entry)
         ends = (e.statement.issued_at + e.statement.ttl_ns for e in self._heard.values())
         self._first_end = min(ends, default=None)
-        return [entry for _, entry in expired]
+        return expired
 
-    def _drop(self, key: Key) -> None:
-        del self._heard[key]
-        self._index.drop(key)
+    def _drop(self, entry: Entry) -> None:
+        del self._heard[entry.tag]
+        self._index.drop(entry.tag)
         self._whole = None
 
     def all(self) -> list[Entry]:
-        """Everything, in order of key."""
-        entries = {**self.roster.entries, **self._heard}
-        return [entries[key] for key in sorted(entries)]
+        """Everything, in order of author and kind."""
+        return sorted({**self.roster.entries, **self._heard}.values(), key=lambda entry: entry.key)
 
-    def beacons(self) -> list[tuple[Key, Entry]]:
+    def beacons(self) -> list[Entry]:
         """Those that were heard."""
-        return [(key, entry) for key, entry in self._heard.items() if key[1] == BEACON]
-
-    def key(self, tag: int) -> Key | None:
-        """What is held under a tag, if anything."""
-        return self._index.find(tag) or _of_roster(self.roster).find(tag)
+        return [e for e in self._heard.values() if isinstance(e.statement.body, Beacon)]
 
     def index(self, *, whole: bool) -> Index:
         """What digests are about: only what was heard, or, if `whole`, all that is held."""
         if not whole or not self.roster.entries:
             return self._index
         if self._whole is None:
-            entries = {**self.roster.entries, **self._heard}
-            self._whole = Index((k, e) for k, e in entries.items() if k[1] != BEACON)
+            self._whole = _index_of({**self.roster.entries, **self._heard}.values())
         return self._whole
 
 
-@lru_cache(16)
-def _of_roster(roster: Roster) -> Index:
-    """Worked out once for all nodes that have it."""
-    return Index((key, entry) for key, entry in roster.entries.items() if key[1] != BEACON)
+def _index_of(entries: Iterable[Entry]) -> Index:
+    return Index(
+        (entry.tag, entry.statement.sequence)
+        for entry in entries
+        if not isinstance(entry.statement.body, Beacon)
+    )

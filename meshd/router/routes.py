@@ -11,6 +11,7 @@ from meshd.router.binding import Binding, bind_over
 from meshd.router.overlay import Overlay
 from meshd.router.plain import sending
 from meshd.router.prediction import Leg, NextHop, Prediction
+from meshd.router.residents import Residents
 from meshd.router.roster import NOBODY, Member, Roster
 from meshd.router.tagged import Tagged
 from meshd.router.toward import arrival_at
@@ -52,6 +53,7 @@ class Router:
         self._members: dict[NodeId, Member] = {}
         """Who is not in the roster, or says something else than it."""
         self.members: Mapping[NodeId, Member] = self._members
+        self._residents = Residents(self.members)
         self._roster = NOBODY
         self._states: dict[NodeId, LinkState] = {}
         self._tagged = Tagged(me)
@@ -102,15 +104,20 @@ class Router:
         self._roster = self._tagged.roster = roster
         self._members = {member.node: member for member in said}
         self.members = ChainMap(self._members, roster.members)
+        self._residents = Residents(self.members, roster)
+        for member in said:
+            self._residents.heard(member, roster.members.get(member.node))
 
     def _meet(self, member: Member) -> bool:
         """Take a node's word for who it is; whether that is news."""
         known = self.members.get(member.node)
         same = known is not None and known.presence == member.presence
         # Asked before it is learnt: who said last that a site is theirs has it.
-        same = same and self._holds(member.node, member.presence.site)
+        site = member.presence.site
+        same = same and (not site or self._residents.has(member.node, site))
         if not same or member.node in self._members or not _agrees(self._roster, member):
             self._members[member.node] = member
+            self._residents.heard(member, known)
             self._tagged.meet(member.node)
         return not same
 
@@ -202,17 +209,15 @@ class Router:
             if standing and node in vertex
         }
 
-    def _holds(self, node: NodeId, site: str) -> bool:
-        """Whether no other node has its site."""
-        index = self.plan.site_of(site) if self.plan else None
-        return index is None or self._bound.node.get(index) == node
-
     # --- what others ask ------------------------------------------------------------------------
 
     def site(self, node: NodeId) -> int | None:
         """The node's site in the plan, or None for a node without an orbit."""
-        vertex = self._bound.vertex.get(node) if self.plan else None
-        return vertex if vertex is not None and self.plan and vertex < self.plan.n_sites else None
+        member = self.members.get(node) if self.plan else None
+        if self.plan is None or member is None:
+            return None
+        site = member.presence.site
+        return self.plan.site_of(site) if self._residents.has(node, site) else None
 
     def contact_end(self, node: NodeId, now: Instant) -> Instant | None:
         """When the contact with a neighbour that is open now ends; None outside any contact."""
@@ -224,7 +229,7 @@ class Router:
 
     def node_at(self, site: int) -> NodeId | None:
         """The node that lives at a site of the plan."""
-        return self._bound.node.get(site)
+        return self._residents.at(self.plan.names[site]) if self.plan else None
 
     @property
     def down(self) -> tuple[NodeId, ...]:

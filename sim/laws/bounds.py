@@ -13,7 +13,7 @@ from meshd.forwarding.forwarder import (
     TIMERS_MAX,
 )
 from meshd.gossip.gossip import TABLE_MAX
-from meshd.gossip.peer import KNOWN_MAX
+from meshd.gossip.peer import Peer
 from meshd.gossip.wants import WANTED_MAX
 from meshd.node import Node
 from meshd.scheduler import book, holder, ledger, sink
@@ -23,6 +23,11 @@ from protocols.bounds import PAYLOAD_BYTES_MAX
 from protocols.types import Instant
 from sim.host import Host
 from sim.laws.law import Law, require
+
+
+def _waits(peer: Peer) -> int:
+    return len(peer.give) + len(peer.tell) + len(peer.later)
+
 
 ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
     "packets held": (lambda n: len(n.forwarder._held), HELD_MAX),
@@ -34,9 +39,9 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
         FLIGHT_BYTES_MAX + PAYLOAD_BYTES_MAX,
     ),
     "records": (lambda n: len(n.gossip._table), TABLE_MAX),
-    "what a peer knows": (
-        lambda n: max((len(peer.knows) for peer in n.gossip._peers.values()), default=0),
-        KNOWN_MAX,
+    "what waits for a peer": (
+        lambda n: max(map(_waits, n.gossip._peers.values()), default=0),
+        3 * TABLE_MAX,
     ),
     "records wanted": (lambda n: len(n.gossip._wants), WANTED_MAX),
     "fetches": (lambda n: len(n.blobs._fetches), FETCHES_MAX),

@@ -357,13 +357,19 @@ def test_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(give(machine, record(NodeId("X"), 2))) == 1  # known authors are still heard
 
 
-def test_memory_of_a_neighbour_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "KNOWN_MAX", 5)
+def test_a_neighbour_is_not_told_what_it_has_told_us() -> None:
+    """Whether it told us before it came from another, or after."""
     machine = gossip(A)
-    machine.handle(LinkReady(LINK, B, True, 0), T0)
-    for start in range(0, 100, 10):
-        give(machine, *(record(NodeId(f"z{i}"), 1) for i in range(start, start + 10)))
-    assert len(machine._peers[B].knows) == 5
+    for link, node in ((LINK, B), (LinkId(2), C)):
+        machine.handle(LinkReady(link, node, True, 0), T0)
+    y = NodeId("Y")
+    both = Have((Held(TAG, 1), Held(tag_of(y, "presence"), 1)))
+    machine.handle(MessageReceived(LINK, B, both), T0)
+    machine.handle(MessageReceived(LinkId(2), C, Have(both.held[:1])), T0)
+    give(machine, record(Z, 1), record(y, 1), sender=B)
+    machine.handle(MessageReceived(LinkId(2), C, Have(both.held[1:])), T0 + 1)
+    assert sent(machine.handle(Woke(), T0 + RELAY_NS)) == []
+    assert not any(neighbour.busy for neighbour in machine._peers.values())
 
 
 def test_what_is_wanted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from test_gossip import LINK, T0, A, B, C, give, gossip, known, presence, record
 
 import protocols
 from meshd.gossip.gossip import Gossip
-from meshd.router.roster import Roster, roster_of
+from meshd.router.roster import Roster, entry_of, roster_of
 from meshd.seam import Learnt, LinkReady, MessageReceived, Publish, RosterLoaded, SendFrame, Woke
 from protocols.errors import ProtocolError
 from protocols.gossip import Digest, Records, Span
@@ -62,6 +62,13 @@ def test_bad_roster_is_refused(records: tuple[Record, ...], code: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         roster(*records)
     assert caught.value.code == code
+
+
+def test_a_record_met_again_is_the_same_entry() -> None:
+    """So that the nodes of a process keep it once."""
+    one, other = record(A, 1, "a"), record(A, 1, "a")
+    assert entry_of(one) is entry_of(other)
+    assert entry_of(Record(one.statement, b"forged")) is not entry_of(one)
 
 
 # --- what is not said ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from meshd.gossip.gossip import Gossip
 from meshd.gossip.index import Index
 from meshd.gossip.peer import Peer
 from protocols.record import KINDS, read
+from protocols.tag import tag_of
 from tests.mutants.registry import mutant
 
 
@@ -16,7 +17,7 @@ def no_sequence_check(original):
     def accept(self, node, record, now, hops):
         said = read(record)
         if said.author != self._me:
-            self._table._heard.pop((said.author, KINDS[type(said.body)]), None)
+            self._table._heard.pop(tag_of(said.author, KINDS[type(said.body)]), None)
         return original(self, node, record, now, hops)
 
     return accept
@@ -55,11 +56,11 @@ def marks_without_sequence(original):
     return lambda tag, sequence: original(tag, 0)
 
 
-@mutant("a neighbour counts as told when news waits for it", Peer, "queue")
+@mutant("a neighbour is told nothing that waits a while", Peer, "queue")
 def told_too_early(original):
-    def queue(self, key, now, **how):
-        self.told(key, 1 << 40)
-        original(self, key, now, **how)
+    def queue(self, tag, now, **how):
+        original(self, tag, now, **how)
+        self.has(tag)
 
     return queue
 
