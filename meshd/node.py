@@ -137,7 +137,8 @@ class Node:
             return self._wake(now)
         effects = self._deliver(event, now)
         if isinstance(event, Started):
-            presence = Presence(self.config.name, self.config.site, event.addresses[:ADDRESSES_MAX])
+            config, addresses = self.config, event.addresses[:ADDRESSES_MAX]
+            presence = Presence(config.name, config.site, addresses, config.work.idle)
             effects += self._deliver(Publish(presence, PRESENCE_TTL_NS), now)
         return effects
 

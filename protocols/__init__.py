@@ -2,7 +2,8 @@
 
 | where                      | messages                                                        |
 |----------------------------|-----------------------------------------------------------------|
-| stream `/meshd/link/1.0.0` | Hello, Packet, Accepted, Refused, Digest, Records               |
+| stream `/meshd/link/1.0.0` | Hello, Packet, Accepted, Refused,                               |
+|                            | Digest, Listing, Have, Ask, Records                             |
 | packet port "job"          | Offer, Accept, Decline, Renew, Finished, Release,               |
 |                            | Ready, Stored, Unfetched                                        |
 | packet port "blob"         | Want, Chunk, Missing                                            |
@@ -23,12 +24,14 @@ import msgspec
 from protocols.blob import BlobMessage
 from protocols.errors import MALFORMED, ProtocolError
 from protocols.forward import Accepted, Packet, Refused, Undelivered
-from protocols.gossip import Digest, Records
+from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.job import JobMessage
 from protocols.letter import LetterMessage
 from protocols.link import Hello
 
-LinkMessage: TypeAlias = Hello | Packet | Accepted | Refused | Digest | Records
+LinkMessage: TypeAlias = (
+    Hello | Packet | Accepted | Refused | Digest | Listing | Have | Ask | Records
+)
 
 T = TypeVar("T")
 

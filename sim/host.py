@@ -74,7 +74,8 @@ class Host:
 
     @property
     def presence(self) -> Presence:
-        return Presence(self.config.name, self.config.site, (self.address,))
+        config = self.config
+        return Presence(config.name, config.site, (self.address,), config.work.idle)
 
     def crash(self) -> None:
         """Lose all that is not durable."""

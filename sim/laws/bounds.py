@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from meshd.blobs.fetch import FETCHES_MAX, WINDOW
 from meshd.forwarding.custody import FLIGHT_BYTES_MAX, HELD_BYTES_MAX, HELD_MAX, TIMERS_MAX
 from meshd.forwarding.forwarder import SEEN_MAX
-from meshd.gossip.gossip import KNOWN_MAX, TABLE_MAX
+from meshd.gossip.gossip import TABLE_MAX
+from meshd.gossip.peer import Peer
+from meshd.gossip.wants import WANTED_MAX
+from meshd.letters import mailbox, outgoing
 from meshd.node import Node
 from meshd.scheduler import book, holder, ledger, sink
 from meshd.seam import Effect, Event, FrameReceived
@@ -16,6 +19,11 @@ from protocols.bounds import PAYLOAD_BYTES_MAX
 from protocols.types import Instant
 from sim.host import Host
 from sim.laws.law import Law, require
+
+
+def _waits(peer: Peer) -> int:
+    return len(peer.give) + len(peer.tell) + len(peer.later)
+
 
 ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
     "packets held": (lambda n: len(n.forwarder._hold.packets), HELD_MAX),
@@ -27,10 +35,16 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
         FLIGHT_BYTES_MAX + PAYLOAD_BYTES_MAX,
     ),
     "records": (lambda n: len(n.gossip._table), TABLE_MAX),
-    "what a peer knows": (
-        lambda n: max((len(peer.knows) for peer in n.gossip._peers.values()), default=0),
-        KNOWN_MAX,
+    "what waits for a peer": (
+        lambda n: max(map(_waits, n.gossip._peers.values()), default=0),
+        3 * TABLE_MAX,
     ),
+    "records wanted": (lambda n: len(n.gossip._wants), WANTED_MAX),
+    "letters posted": (lambda n: len(n.letters.outgoing._sending), outgoing.POSTED_MAX),
+    "letters unread": (lambda n: n.letters.mailbox._count, mailbox.UNREAD_MAX),
+    "bytes unread": (lambda n: n.letters.mailbox._bytes, mailbox.UNREAD_BYTES_MAX),
+    "letters remembered": (lambda n: len(n.letters.mailbox._taken), mailbox.TAKEN_MAX),
+    "streams": (lambda n: len(n.letters.mailbox._read), mailbox.STREAMS_MAX),
     "fetches": (lambda n: len(n.blobs._fetches), FETCHES_MAX),
     "pieces asked for": (
         lambda n: max((len(fetch.asked) for fetch in n.blobs._fetches.values()), default=0),

@@ -13,7 +13,7 @@ SOMETIMES = (
     "a black hole swallowed a packet",
     "a letter waited for those before it in its stream",
     # gossip
-    "gossip was levelled by an answered digest",
+    "gossip was levelled by a listing",
     "a node heard its own voice from a life before",
     "a lie was refused: bad-signature",
     "a lie was refused: record-from-future",

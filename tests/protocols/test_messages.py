@@ -257,10 +257,3 @@ def test_answer_has_a_legal_name(name: str) -> None:
     answer = answer_id(PacketId(name), "~")
     assert len(answer) <= 40 and answer.endswith("~")
     assert answer == f"{name}~" or len(name) == 40
-
-
-def test_a_record_met_again_is_the_same_statement() -> None:
-    statement = Statement(NodeId("n" * 52), 1, 1, 1, Presence("a", "", ()))
-    one, other = (sign(statement, lambda message: b"") for _ in range(2))
-    assert read(one) == statement
-    assert read(one) is read(other)

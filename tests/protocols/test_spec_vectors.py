@@ -20,6 +20,8 @@ from protocols.frame import FrameDecoder, encode_frame
 from protocols.job import Leased, Limits
 from protocols.link import PROTOCOL, VERSION
 from protocols.record import DOMAIN, Statement
+from protocols.tag import mark_of, tag_of
+from protocols.types import NodeId
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "protocols" / "SPEC.md").read_text(encoding="utf-8")
@@ -53,7 +55,15 @@ def kinds() -> dict[str, Any]:
 
 
 def structs() -> dict[str, Any]:
-    parts = (Hop, gossip.Held, record.Record, record.Statement, record.Presence, record.Beacon)
+    parts = (
+        Hop,
+        gossip.Held,
+        gossip.Span,
+        record.Record,
+        record.Statement,
+        record.Presence,
+        record.Beacon,
+    )
     more = (record.LinkState, record.Standing, Limits, Leased)
     return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more)}
 
@@ -118,6 +128,14 @@ def test_table_names_the_fields_in_order(name: str) -> None:
     assert found is not None
     fields = re.findall(r"^\| `(\w+)` \|", found[1], re.MULTILINE)
     assert tuple(fields) == structs()[name].__struct_fields__
+
+
+def test_tags_and_marks_are_as_told() -> None:
+    tag = tag_of(NodeId(KEYS[0][1]), "presence")
+    assert f"tag is {tag}, and with sequence 1 the mark {mark_of(tag, 1)}" in " ".join(SPEC.split())
+    digest, listing = (plain(VECTORS[name][0]) for name in ("digest", "listing"))
+    marks = [mark_of(*held) for held in listing[3]]
+    assert digest[1] == [[0, 0, len(marks), sum(marks) % (1 << 63)]]
 
 
 def test_protocol_id_and_version() -> None:
