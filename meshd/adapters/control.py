@@ -24,6 +24,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from meshd.adapters.api_socket import choose_socket, drop_socket
+from meshd.router.wish import PARAMETERS, Wish, wish_of
 from protocols.errors import InputError, MeshError, NotFound
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Backend(Protocol):
     def peers(self) -> list[Json]: ...
     def nodes(self) -> list[Json]: ...
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json: ...
-    async def route(self, source: str, target: str, at: str | None) -> Json: ...
+    async def route(self, source: str, target: str, wish: Wish) -> Json: ...
     async def connect(self, address: str) -> Json: ...
     async def disconnect(self, node: str) -> Json: ...
     async def ping(self, node: str, count: int, interval_s: float) -> Json: ...
@@ -199,10 +200,10 @@ class _Api:
         return _json(found)
 
     async def route(self, request: Request) -> Response:
-        asked = _only(request, "from", "to", "at")
+        asked = _only(request, "from", "to", *PARAMETERS)
         if not (asked.get("from") and asked.get("to")):
             raise InputError("bad-request", "a route is asked for as /v1/route?from=A&to=B")
-        return _json(await self._backend.route(asked["from"], asked["to"], asked.get("at")))
+        return _json(await self._backend.route(asked["from"], asked["to"], wish_of(asked)))
 
     async def connect(self, request: Request) -> Response:
         body = await _body(request, Address)

@@ -16,6 +16,7 @@ from meshd.daemon.probes import Probes
 from meshd.daemon.skyview import Skyview
 from meshd.daemon.work import Work
 from meshd.ephemeris.timescale import format_time
+from meshd.router.wish import Wish
 from meshd.scheduler.holder import Stage
 from meshd.scheduler.states import Status
 from protocols.record import Beacon
@@ -171,8 +172,8 @@ class Console:
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json:
         return await self._sky.links(node, start, duration)
 
-    async def route(self, source: str, target: str, at: str | None) -> Json:
-        return await self._sky.route(source, target, at)
+    async def route(self, source: str, target: str, wish: Wish) -> Json:
+        return await self._sky.route(source, target, wish)
 
     async def connect(self, address: str) -> Json:
         return await self._probes.connect(address)
