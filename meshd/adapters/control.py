@@ -64,6 +64,8 @@ class Backend(Protocol):
     def nodes(self) -> list[Json]: ...
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json: ...
     async def route(self, source: str, target: str, wish: Wish) -> Json: ...
+    def elements(self) -> Json: ...
+    async def renew(self, at: str, documents: dict[str, str]) -> Json: ...
     async def connect(self, address: str) -> Json: ...
     async def disconnect(self, node: str) -> Json: ...
     async def ping(self, node: str, count: int, interval_s: float) -> Json: ...
@@ -85,6 +87,11 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 class Address(msgspec.Struct, forbid_unknown_fields=True):
     address: str
+
+
+class NewElements(msgspec.Struct, forbid_unknown_fields=True):
+    at: str
+    documents: dict[str, str]
 
 
 class Node(msgspec.Struct, forbid_unknown_fields=True):
@@ -149,6 +156,8 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/nodes", api.get(backend.nodes)),
         ("GET", "/v1/links", api.links),
         ("GET", "/v1/route", api.route),
+        ("GET", "/v1/elements", api.get(backend.elements)),
+        ("POST", "/v1/elements", api.renew),
         ("GET", "/v1/jobs", api.get(backend.jobs)),
         ("POST", "/v1/jobs", api.submit),
         ("GET", "/v1/jobs/{job}", api.get_job(backend.job)),
@@ -204,6 +213,10 @@ class _Api:
         if not (asked.get("from") and asked.get("to")):
             raise InputError("bad-request", "a route is asked for as /v1/route?from=A&to=B")
         return _json(await self._backend.route(asked["from"], asked["to"], wish_of(asked)))
+
+    async def renew(self, request: Request) -> Response:
+        body = await _body(request, NewElements)
+        return _json(await self._backend.renew(body.at, body.documents), 202)
 
     async def connect(self, request: Request) -> Response:
         body = await _body(request, Address)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from meshd.daemon.names import Names
 from meshd.daemon.probes import Probes
+from meshd.daemon.renewal import Renewal
 from meshd.daemon.skyview import Skyview
 from meshd.daemon.work import Work
 from meshd.ephemeris.timescale import format_time
@@ -37,6 +38,7 @@ class Console:
         self._daemon = daemon
         self._names = Names(daemon.identity.node_id, daemon.node.router)
         self._sky = Skyview(daemon, self._names)
+        self._renewal = Renewal(daemon)
         self._probes = Probes(daemon, self._names)
         self._work = Work(daemon, self._names)
 
@@ -107,6 +109,7 @@ class Console:
             "end": format_time(plan.end),
             "sites": plan.n_sites,
             "contacts": plan.n_contacts,
+            "digest": plan.digest,
         }
 
     # --- the mesh -------------------------------------------------------------------------------
@@ -174,6 +177,12 @@ class Console:
 
     async def route(self, source: str, target: str, wish: Wish) -> Json:
         return await self._sky.route(source, target, wish)
+
+    def elements(self) -> Json:
+        return self._renewal.view()
+
+    async def renew(self, at: str, documents: dict[str, str]) -> Json:
+        return await self._renewal.accept(at, documents)
 
     async def connect(self, address: str) -> Json:
         return await self._probes.connect(address)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 
 from meshd.daemon.names import Names
+from meshd.daemon.plans import World
 from meshd.ephemeris.timescale import format_time, parse_time
 from meshd.router.among import plan_among
 from meshd.router.answers import route_json, why_no_route
@@ -134,7 +135,7 @@ class Skyview:
         Between two members only over sites where nodes are, and without links that are down.
         """
         window = when, when + wish.window_ns(TIMELINE_MAX_NS)
-        router, world = self._daemon.node.router, self._daemon.world
+        router, world = self._daemon.node.router, await self._world_at(when)
         plan = await self._plan(*window)
         ends = self._site_at(plan, places[0]), self._site_at(plan, places[1])
         known = router.plan is not None and plan.sky_digest == router.plan.sky_digest
@@ -244,9 +245,13 @@ class Skyview:
         return f"every way from {name(source)} to {name(target)} crosses a node that is away"
 
     async def _plan(self, start: Instant, end: Instant) -> ContactPlan:
-        """The plan at hand when it covers the span, else one built for it."""
-        plan, world = self._daemon.node.router.plan, self._daemon.world
-        if plan is not None and plan.start <= start and end <= plan.end:
+        """The plan at hand when it covers the span, else one built for it.
+
+        By the elements that count when the span begins.
+        """
+        plan, world = self._daemon.node.router.plan, await self._world_at(start)
+        same = plan is not None and (world is None or plan.sky_digest == world.sky.digest)
+        if plan is not None and same and plan.start <= start and end <= plan.end:
             return plan
         if world is None:
             message = "this daemon has no sky to predict from; start it with --constellation"
@@ -255,3 +260,7 @@ class Skyview:
             return await trio.to_thread.run_sync(
                 partial(build_plan, world.sky, world.policy, start, end)
             )
+
+    async def _world_at(self, at: Instant) -> World | None:
+        world = self._daemon.world
+        return None if world is None else await trio.to_thread.run_sync(world.at, at)

@@ -50,12 +50,12 @@ class Trajectory:
     @property
     def positions(self) -> FloatArray:
         """(K, n, 3) km."""
-        return self._states.whole()[0]
+        return self.whole()[0]
 
     @property
     def velocities(self) -> FloatArray:
         """(K, n, 3) km/s."""
-        return self._states.whole()[1]
+        return self.whole()[1]
 
     @property
     def moved(self) -> Mapping[int, Pair]:
@@ -65,6 +65,10 @@ class Trajectory:
     def unmoved(self) -> Pair:
         """Positions and velocities of all sites, but for those that have moved."""
         return self._states.base
+
+    def whole(self) -> Pair:
+        """Positions and velocities of all sites as they are, each (K, n, 3)."""
+        return self._states.whole()
 
     def states_of(self, sites: IntArray) -> Pair:
         """Positions and velocities of some sites, (K, m, 3)."""

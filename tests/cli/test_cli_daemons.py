@@ -285,6 +285,8 @@ def test_under_a_sky_names_of_satellites_answer(tmp_path: Path) -> None:
         later = meshd("route", "London", "Sydney", "--at", "+3h", "--json", home=home).json
         assert later["at"].startswith("2026-01-01T03:58")
         assert_answers_alike(home, sky[:2])
+        assert_refused(meshd("elements", home=home), 2, "bad-elements")  # a shell has none
+        assert_refused(meshd("elements", "new.tle", home=home), 2, "usage")
         absent = meshd("ping", "iridium-1-1", home=home)
         assert_refused(absent, 4, "unknown-node")
         assert "no node there has been heard of" in absent.err

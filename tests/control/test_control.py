@@ -52,6 +52,12 @@ class FakeBackend:
     async def route(self, source: str, target: str, wish: Wish) -> Json:
         return self._answer(source=source, target=target, at=wish.at, k=wish.k)
 
+    def elements(self) -> Json:
+        return self._answer(what="elements")
+
+    async def renew(self, at: str, documents: dict[str, str]) -> Json:
+        return self._answer(at=at, documents=documents)
+
     async def connect(self, address: str) -> Json:
         return self._answer(address=address)
 
@@ -171,6 +177,9 @@ async def test_questions_reach_the_backend(tmp_path: Path) -> None:
         }
         asked = await get("route", **{"from": "New York", "to": "São Paulo", "k": "2"})
         assert asked == {"source": "New York", "target": "São Paulo", "at": None, "k": 2}
+        assert await get("elements") == {"what": "elements"}
+        files = {"at": "2026-01-01T00:10:00Z", "documents": {"a.tle": "1 ..."}}
+        assert (await client.post("/v1/elements", json=files)).json() == files
         assert await get("jobs/abc") == {"job": "abc"}
         assert await get("jobs/abc/result") == [{"job": "abc"}]
         pinged = await client.post("/v1/ping", json={"node": "bob", "count": 2})
