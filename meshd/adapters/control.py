@@ -35,6 +35,7 @@ from meshd.adapters.control_requests import (
     turn_by_turn,
     whole_body,
 )
+from meshd.router.wish import PARAMETERS, Wish, wish_of
 from protocols.errors import InputError, MeshError
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ class Backend(Protocol):
     def peers(self) -> list[Json]: ...
     def nodes(self) -> list[Json]: ...
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json: ...
-    async def route(self, source: str, target: str, at: str | None) -> Json: ...
+    async def route(self, source: str, target: str, wish: Wish) -> Json: ...
+    def elements(self) -> Json: ...
+    async def renew(self, at: str, documents: dict[str, str]) -> Json: ...
     async def connect(self, address: str) -> Json: ...
     async def disconnect(self, node: str) -> Json: ...
     async def ping(self, node: str, count: int, interval_s: float) -> Json: ...
@@ -87,6 +90,11 @@ class Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 class Address(msgspec.Struct, forbid_unknown_fields=True):
     address: str
+
+
+class NewElements(msgspec.Struct, forbid_unknown_fields=True):
+    at: str
+    documents: dict[str, str]
 
 
 class Node(msgspec.Struct, forbid_unknown_fields=True):
@@ -156,6 +164,8 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/letters/{letter}", api.letter),
         ("GET", "/v1/mail", api.mail),
         ("POST", "/v1/mail/{number:int}/taken", api.take),
+        ("GET", "/v1/elements", api.get(backend.elements)),
+        ("POST", "/v1/elements", api.renew),
         ("GET", "/v1/jobs", api.get(backend.jobs)),
         ("POST", "/v1/jobs", api.submit),
         ("GET", "/v1/jobs/{job}", api.get_job(backend.job)),
@@ -207,10 +217,14 @@ class _Api:
         return json_answer(found)
 
     async def route(self, request: Request) -> Response:
-        asked = only(request, "from", "to", "at")
+        asked = only(request, "from", "to", *PARAMETERS)
         if not (asked.get("from") and asked.get("to")):
             raise InputError("bad-request", "a route is asked for as /v1/route?from=A&to=B")
-        return json_answer(await self._backend.route(asked["from"], asked["to"], asked.get("at")))
+        return json_answer(await self._backend.route(asked["from"], asked["to"], wish_of(asked)))
+
+    async def renew(self, request: Request) -> Response:
+        body = await body_of(request, NewElements)
+        return json_answer(await self._backend.renew(body.at, body.documents), 202)
 
     async def connect(self, request: Request) -> Response:
         body = await body_of(request, Address)

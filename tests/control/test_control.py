@@ -15,6 +15,7 @@ import trio
 from meshd.adapters import api_socket, control_requests
 from meshd.adapters.api_socket import PATH_BYTES_MAX, choose_socket, find_socket
 from meshd.adapters.control import serve_control
+from meshd.router.wish import Wish
 from protocols.errors import InputError, MeshError, NotFound
 
 Json = dict[str, Any]
@@ -48,8 +49,14 @@ class FakeBackend:
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json:
         return self._answer(node=node, start=start, duration=duration)
 
-    async def route(self, source: str, target: str, at: str | None) -> Json:
-        return self._answer(source=source, target=target, at=at)
+    async def route(self, source: str, target: str, wish: Wish) -> Json:
+        return self._answer(source=source, target=target, at=wish.at, k=wish.k)
+
+    def elements(self) -> Json:
+        return self._answer(what="elements")
+
+    async def renew(self, at: str, documents: dict[str, str]) -> Json:
+        return self._answer(at=at, documents=documents)
 
     async def connect(self, address: str) -> Json:
         return self._answer(address=address)
@@ -187,8 +194,11 @@ async def test_questions_reach_the_backend(tmp_path: Path) -> None:
             "start": "+1m",
             "duration": "2h",
         }
-        asked = await get("route", **{"from": "New York", "to": "São Paulo"})
-        assert asked == {"source": "New York", "target": "São Paulo", "at": None}
+        asked = await get("route", **{"from": "New York", "to": "São Paulo", "k": "2"})
+        assert asked == {"source": "New York", "target": "São Paulo", "at": None, "k": 2}
+        assert await get("elements") == {"what": "elements"}
+        files = {"at": "2026-01-01T00:10:00Z", "documents": {"a.tle": "1 ..."}}
+        assert (await client.post("/v1/elements", json=files)).json() == files
         assert await get("jobs/abc") == {"job": "abc"}
         assert await get("jobs/abc/result") == [{"job": "abc"}]
         pinged = await client.post("/v1/ping", json={"node": "bob", "count": 2})
@@ -245,6 +255,8 @@ async def test_blobs_are_streamed_both_ways(tmp_path: Path) -> None:
         ("POST", "/v1/stop", b'{"now": true}', (400, "bad-request")),
         ("GET", "/v1/peers?a=b", b"", (400, "bad-request")),
         ("GET", "/v1/route?from=a", b"", (400, "bad-request")),
+        ("GET", "/v1/route?from=a&to=b&k=many", b"", (400, "bad-request")),
+        ("GET", "/v1/route?from=a&to=b&step=1s", b"", (400, "usage")),
         ("GET", "/v1/links?node=" + "a" * 5_000, b"", (400, "bad-request")),
     ],
 )

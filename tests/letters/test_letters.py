@@ -285,7 +285,7 @@ def test_streams_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch
     ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 1 << 32))
 def test_whatever_is_lost_doubled_delayed_or_killed_all_letters_come_once_in_order(
     seed: int,
