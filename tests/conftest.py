@@ -1,4 +1,4 @@
-"""What all tests may use: simulated time for trio. No example of hypothesis is held to a stop-watch."""
+"""What all tests may use: simulated time for trio; and no example of hypothesis races a clock."""
 
 from hypothesis import settings
 
