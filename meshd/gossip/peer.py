@@ -112,7 +112,7 @@ class Peer:
             tag = next(iter(self.give))
             del self.give[tag]
             entry = table.get(tag)
-            if entry is None:
+            if entry is None or not entry.hops:  # of a beacon, a newer one may go no further
                 continue
             hops = entry.hops if entry.hops == HOPS_EVERYWHERE else entry.hops - 1
             batches.setdefault(hops, []).append(entry.record)

@@ -53,7 +53,8 @@ def experiment(world: World) -> dict[str, float]:
     waiting = [name for name in NAMES if name != SILENT]
 
     def told() -> bool:
-        waiting[:] = [name for name in waiting if _reaches(world, name, silent)]
+        while waiting and not _reaches(world, waiting[-1], silent):
+            waiting.pop()
         return not waiting
 
     _run_while(world, lambda: not told())
