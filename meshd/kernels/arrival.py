@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meshd.kernels import kernel, part
+from meshd.kernels import inner, kernel, part
 from meshd.kernels.graph import FAR, BoolArray, Graph, IntArray, SiteArray
 from meshd.kernels.heap import Heap, drop, push
 from meshd.kernels.light import Knots, light_ns, place_at
@@ -125,7 +125,7 @@ def arrival_search(graph: Graph, corrections: Corrections, trip: Trip) -> Arriva
     return found
 
 
-@kernel
+@inner
 def _search(
     graph: Graph, corrections: Corrections, trip: Trip, queue: Queue, found: Arrivals
 ) -> None:
@@ -178,7 +178,7 @@ def _search(
         current += 1
 
 
-@kernel
+@inner
 def _start(trip: Trip, queue: Queue, found: Arrivals) -> int:
     found.when[trip.source], found.hops[trip.source] = trip.start, 0
     found.before[trip.source] = trip.source
@@ -201,7 +201,7 @@ def _put(buckets: SiteArray, filled: IntArray, waiting: BoolArray, state: int, b
     filled[_NEAR] += 1
 
 
-@kernel
+@inner
 def _defer(queue: Queue, state: int, arrive: int) -> None:
     """Let a state wait beside the ring."""
     if queue.filled[_LATER] == queue.later.shape[0]:
@@ -211,7 +211,7 @@ def _defer(queue: Queue, state: int, arrive: int) -> None:
     queue.filled[_LATER] = push(queue.later, queue.filled[_LATER], arrive, state)
 
 
-@kernel
+@inner
 def _recall(queue: Queue, when: IntArray, current: int) -> int:
     """Let those of later into the ring as far as it reaches; the bucket to go on with."""
     later, filled, shift = queue.later, queue.filled, queue.shift
@@ -245,7 +245,7 @@ def _take(found: Arrivals, queue: Queue, to: int, ride: Ride) -> None:
         _put(queue.buckets, queue.filled, queue.waiting, to, bucket)
 
 
-@kernel
+@inner
 def _wins_tie(graph: Graph, vertices: int, found: Arrivals, to: int, ride: Ride) -> bool:
     """Whether a ride is better than another that arrives no later, so at the same instant."""
     if ride.arrive > found.when[to] or ride.hops > found.hops[to]:
@@ -279,7 +279,7 @@ def _last(graph: Graph, corrections: Corrections, trip: Trip, when: IntArray) ->
     return arrival_at(graph, corrections, trip.target, when)
 
 
-@kernel
+@inner
 def arrival_at(graph: Graph, corrections: Corrections, vertex: int, when: IntArray) -> int:
     """The earliest arrival at a vertex, in whichever state."""
     if vertex < graph.station.size and graph.station[vertex] >= 0:
@@ -288,7 +288,7 @@ def arrival_at(graph: Graph, corrections: Corrections, vertex: int, when: IntArr
     return int(when[vertex])
 
 
-@kernel
+@inner
 def _forget_unsettled(graph: Graph, corrections: Corrections, target: int, found: Arrivals) -> None:
     """Only what is no later than the target is final."""
     last = arrival_at(graph, corrections, target, found.when)
@@ -297,7 +297,7 @@ def _forget_unsettled(graph: Graph, corrections: Corrections, target: int, found
             found.when[state] = FAR
 
 
-@kernel
+@inner
 def is_dead(dead: IntArray, a: int, b: int) -> bool:
     """Whether the link of two vertices is reported down."""
     key = min(a, b) * _PAIR + max(a, b)
@@ -336,7 +336,7 @@ def light_over(
     return light_ns(here, place_at(knots, arc[2], times[1]))
 
 
-@kernel
+@inner
 def _ride_standing(
     graph: Graph, corrections: Corrections, state: int, queue: Queue, found: Arrivals
 ) -> None:

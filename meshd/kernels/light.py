@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel, part
+from meshd.kernels import inner, kernel, part
 from meshd.kernels.visibility import Vector, along
 from protocols.types import SECOND, SPEED_OF_LIGHT_KM_S
 
@@ -93,7 +93,7 @@ def light_ns(here: Vector, there: Vector) -> int:
     return int(np.rint(range_km(here, there) / SPEED_OF_LIGHT_KM_S * SECOND))
 
 
-@kernel
+@inner
 def light_between(knots: Knots, ends: tuple[int, int], at: int) -> int:
     """Light time between two sites for a departure at an instant."""
     return light_ns(place_at(knots, ends[0], at), place_at(knots, ends[1], at))

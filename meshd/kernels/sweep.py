@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 from meshd.kernels.graph import BoolArray, IntArray, SiteArray, Snapshot
 
 Table: TypeAlias = NDArray[np.int32]
@@ -60,7 +60,9 @@ def sweep_search(snapshot: Snapshot, targets: SiteArray) -> tuple[Table, Table]:
     forwards = True
     while _sweep(snapshot, relays, table, stale, forwards):
         forwards = not forwards
-    return table[:sites], _steps(snapshot, relays, targets, table)
+    step = np.full((sites, targets.size), NOWHERE, np.int32)
+    _steps(snapshot, relays, targets, table, step)
+    return table[:sites], step
 
 
 @kernel
@@ -86,7 +88,7 @@ def _relays_of(snapshot: Snapshot) -> Relays:
     return Relays(first, peers, lengths)
 
 
-@kernel
+@inner
 def _spread(snapshot: Snapshot, site: int, stale: BoolArray) -> None:
     """A row has changed: those of its relaying neighbours may."""
     for arc in range(snapshot.first[site], snapshot.first[site + 1]):
@@ -94,7 +96,7 @@ def _spread(snapshot: Snapshot, site: int, stale: BoolArray) -> None:
         stale[peer] |= not snapshot.ground[peer]
 
 
-@kernel
+@inner
 def _four(table: Table, relays: Relays, arc: int) -> tuple[Rows, Four]:
     """Four links of a site: the rows they lead to, and their lengths."""
     peer, length = relays.peer, relays.length
@@ -102,7 +104,7 @@ def _four(table: Table, relays: Relays, arc: int) -> tuple[Rows, Four]:
     return rows, (length[arc], length[arc + 1], length[arc + 2], length[arc + 3])
 
 
-@kernel
+@inner
 def _sweep(
     snapshot: Snapshot, relays: Relays, table: Table, stale: BoolArray, forwards: bool
 ) -> bool:
@@ -122,7 +124,7 @@ def _sweep(
     return changed
 
 
-@kernel
+@inner
 def _lower(row: Row, others: Rows, lengths: Four) -> bool:
     """Lower a row to what leads over four neighbours; whether that is shorter anywhere."""
     a, b, c, d = others
@@ -136,10 +138,11 @@ def _lower(row: Row, others: Rows, lengths: Four) -> bool:
     return shorter
 
 
-@kernel
-def _steps(snapshot: Snapshot, relays: Relays, targets: SiteArray, table: Table) -> Table:
+@inner
+def _steps(
+    snapshot: Snapshot, relays: Relays, targets: SiteArray, table: Table, step: Table
+) -> None:
     """The next sites, by rows that are final but for those of stations, which it makes so."""
-    step = np.full((snapshot.ground.size, targets.size), NOWHERE, np.int32)
     for site in range(step.shape[0]):
         for arc in range(relays.first[site + 1] - 4, relays.first[site] - 1, -4):
             rows, lengths = _four(table, relays, arc)
@@ -156,10 +159,9 @@ def _steps(snapshot: Snapshot, relays: Relays, targets: SiteArray, table: Table)
             peer = snapshot.peer[arc]
             if table[peer, column] == snapshot.length_ns[arc]:
                 step[peer, column] = target
-    return step
 
 
-@kernel
+@inner
 def _choose(step: Row, row: Row, others: Rows, lengths: Four, peers: SiteArray) -> None:
     """Go over the first of four neighbours that a row's lengths lead over, if one does."""
     a, b, c, d = others

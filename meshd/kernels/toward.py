@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 from meshd.kernels.arrival import Arrivals, Corrections, Ride, Trip, is_dead, light_over, sending_ns
 from meshd.kernels.graph import FAR, Graph, IntArray
 from meshd.kernels.heap import drop, push
@@ -54,7 +54,7 @@ def toward_search(
     return found
 
 
-@kernel
+@inner
 def _ride(
     graph: Graph,
     corrections: Corrections,
@@ -94,7 +94,7 @@ def _ride(
     return size
 
 
-@kernel
+@inner
 def _is_better(found: Arrivals, to: int, ride: Ride) -> bool:
     """Whether a ride that is no later than what was found is better."""
     if ride.arrive < found.when[to] or ride.hops != found.hops[to]:

@@ -80,9 +80,8 @@ def _view(plan: ContactPlan, start: Instant) -> View | None:
     else:
         return None
     shortest, longest = int(least_ns.min(initial=0)), int(least_ns.max(initial=0))
-    least = Snapshot(
-        graph.first, graph.peer, least_ns, graph.row, graph.ground, shortest, longest
-    )  # fmt: skip
+    lengths = least_ns.astype(graph.fixed_ns.dtype)
+    least = Snapshot(graph.first, graph.peer, lengths, graph.ground, shortest, longest)
     return View(start, end, graph, least)
 
 
