@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def kernel(function: F) -> F:
     """Compile at the first call, keep the machine code on disk, and let other threads go on."""
-    return cast(F, njit(**_WRITTEN)(function))
+    return _compiled(function)
 
 
 def inner(function: F) -> F:
@@ -27,17 +27,18 @@ def inner(function: F) -> F:
     It does not count who uses an array. Numba counts at each call, once up and once down an array,
     with instructions that all processors must agree on: 20 cycles each, as much as a whole step.
     """
-    return cast(F, njit(_nrt=False, **_WRITTEN)(function))
+    return _compiled(function, _nrt=False)
 
 
 def part(function: F) -> F:
     """A small inner kernel, put into the code of each that calls it."""
-    return cast(F, njit(_nrt=False, forceinline=True, **_WRITTEN)(function))
+    return _compiled(function, _nrt=False, forceinline=True)
 
 
-_WRITTEN: dict[str, Any] = {
-    "cache": True, "nogil": True, "fastmath": False, "error_model": "numpy",
-}  # fmt: skip
+def _compiled(function: F, **how: bool) -> F:
+    compile_as: Callable[..., Any] = njit
+    written = compile_as(cache=True, nogil=True, fastmath=False, error_model="numpy", **how)
+    return cast(F, written(function))
 
 
 def _keep_by_sources() -> None:

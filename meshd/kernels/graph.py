@@ -20,7 +20,7 @@ LengthArray: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
 FAR = np.int64(1 << 62)
 """The length of the way to what is out of reach."""
 
-LONGEST = np.int64(1 << 42)
+LONGEST = 1 << 42
 """Links that take light longer than this, 73 minutes, lead nowhere in an instant."""
 
 
@@ -130,7 +130,7 @@ def snapshot_at(graph: Graph, at: int) -> Snapshot:
                 continue
             peer = graph.peer[arc]
             if given:
-                length = min(np.int64(graph.fixed_ns[arc]), LONGEST)
+                length = min(int(graph.fixed_ns[arc]), LONGEST)
             else:
                 length = light_ns(_spot(places, site), _spot(places, peer))
             peers[count], lengths[count] = peer, length

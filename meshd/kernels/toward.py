@@ -11,7 +11,7 @@ from meshd.kernels import inner, kernel
 from meshd.kernels.arrival import Arrivals, Corrections, Ride, Trip, is_dead, light_over, sending_ns
 from meshd.kernels.graph import FAR, Graph, IntArray
 from meshd.kernels.heap import drop, push
-from meshd.kernels.light import place_at
+from meshd.kernels.light import spot_at
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
@@ -69,9 +69,9 @@ def _ride(
     """From a site to every neighbour on a way that can still be as early as the best."""
     site, best = at
     now, hops = found.when[site], found.hops[site] + 1
-    fixed, knots, station, when = graph.fixed_ns, graph.knots, graph.station, found.when
+    station, when = graph.station, found.when
     absent, dead = corrections.absent, corrections.dead
-    here = (0.0, 0.0, 0.0) if fixed.size else place_at(knots, site, now)
+    spot = spot_at(graph.knots, site, now)
     for arc in range(graph.first[site], graph.first[site + 1]):
         peer, depart = graph.peer[arc], max(graph.begin[arc], now)
         sent = depart + sending_ns(trip.size_bytes, graph.rate_bps[arc])
@@ -79,7 +79,7 @@ def _ride(
             continue
         if (station[peer] >= 0 and peer != trip.target) or absent[peer] or sent >= when[peer]:
             continue
-        arrive = sent + light_over(knots, fixed, (arc, site, peer), here, (now, depart))
+        arrive = sent + light_over(graph, arc, (site, peer), spot, depart)
         ride = Ride(site, hops, depart, arrive, arc)
         if arrive > when[peer] or not _is_better(found, peer, ride):
             continue
