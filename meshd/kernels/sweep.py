@@ -12,13 +12,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import inner, kernel
+from meshd.kernels import inner, kernel, part
 from meshd.kernels.graph import BoolArray, IntArray, SiteArray, Snapshot
 
 Table: TypeAlias = NDArray[np.int32]
 Row: TypeAlias = NDArray[np.int32]
-Rows: TypeAlias = tuple[Row, Row, Row, Row]
-Four: TypeAlias = tuple[np.int32, np.int32, np.int32, np.int32]
 
 AFAR = np.int32(1 << 30)
 """1.07 s: further than a way may be long, so that a link more does not overflow."""
@@ -88,20 +86,12 @@ def _relays_of(snapshot: Snapshot) -> Relays:
     return Relays(first, peers, lengths)
 
 
-@inner
+@part
 def _spread(snapshot: Snapshot, site: int, stale: BoolArray) -> None:
     """A row has changed: those of its relaying neighbours may."""
     for arc in range(snapshot.first[site], snapshot.first[site + 1]):
         peer = snapshot.peer[arc]
         stale[peer] |= not snapshot.ground[peer]
-
-
-@inner
-def _four(table: Table, relays: Relays, arc: int) -> tuple[Rows, Four]:
-    """Four links of a site: the rows they lead to, and their lengths."""
-    peer, length = relays.peer, relays.length
-    rows = table[peer[arc]], table[peer[arc + 1]], table[peer[arc + 2]], table[peer[arc + 3]]
-    return rows, (length[arc], length[arc + 1], length[arc + 2], length[arc + 3])
 
 
 @inner
@@ -116,20 +106,19 @@ def _sweep(
             continue
         stale[site], shorter = False, False
         for arc in range(relays.first[site], relays.first[site + 1], 4):
-            rows, lengths = _four(table, relays, arc)
-            shorter |= _lower(table[site], rows, lengths)
+            shorter |= _lower(table, relays, site, arc)
         if shorter:
             changed = True
             _spread(snapshot, site, stale)
     return changed
 
 
-@inner
-def _lower(row: Row, others: Rows, lengths: Four) -> bool:
+@part
+def _lower(table: Table, relays: Relays, site: int, arc: int) -> bool:
     """Lower a row to what leads over four neighbours; whether that is shorter anywhere."""
-    a, b, c, d = others
-    to_a, to_b, to_c, to_d = lengths
-    shorter = False
+    row, peer, length, shorter = table[site], relays.peer, relays.length, False
+    a, b, c, d = table[peer[arc]], table[peer[arc + 1]], table[peer[arc + 2]], table[peer[arc + 3]]
+    to_a, to_b, to_c, to_d = length[arc], length[arc + 1], length[arc + 2], length[arc + 3]
     for column in range(row.size):
         over = min(np.int32(a[column] + to_a), np.int32(b[column] + to_b))
         over = min(over, min(np.int32(c[column] + to_c), np.int32(d[column] + to_d)))
@@ -145,13 +134,10 @@ def _steps(
     """The next sites, by rows that are final but for those of stations, which it makes so."""
     for site in range(step.shape[0]):
         for arc in range(relays.first[site + 1] - 4, relays.first[site] - 1, -4):
-            rows, lengths = _four(table, relays, arc)
             if snapshot.ground[site]:
-                _lower(table[site], rows, lengths)
+                _lower(table, relays, site, arc)
         for arc in range(relays.first[site + 1] - 4, relays.first[site] - 1, -4):
-            rows, lengths = _four(table, relays, arc)
-            peer = relays.peer
-            _choose(step[site], table[site], rows, lengths, peer[arc : arc + 4])
+            _choose(step[site], table, relays, site, arc)
     for column in range(targets.size):
         target = targets[column]
         step[target, column] = target
@@ -161,15 +147,16 @@ def _steps(
                 step[peer, column] = target
 
 
-@inner
-def _choose(step: Row, row: Row, others: Rows, lengths: Four, peers: SiteArray) -> None:
+@part
+def _choose(step: Row, table: Table, relays: Relays, site: int, arc: int) -> None:
     """Go over the first of four neighbours that a row's lengths lead over, if one does."""
-    a, b, c, d = others
-    to_a, to_b, to_c, to_d = lengths
-    at_a, at_b, at_c, at_d = peers[0], peers[1], peers[2], peers[3]
+    row, peer, length = table[site], relays.peer, relays.length
+    a, b, c, d = table[peer[arc]], table[peer[arc + 1]], table[peer[arc + 2]], table[peer[arc + 3]]
+    to_a, to_b, to_c, to_d = length[arc], length[arc + 1], length[arc + 2], length[arc + 3]
+    at_a, at_b, at_c, at_d = peer[arc], peer[arc + 1], peer[arc + 2], peer[arc + 3]
     for column in range(row.size):
-        length, found = row[column], step[column]
-        found = at_d if np.int32(d[column] + to_d) == length else found
-        found = at_c if np.int32(c[column] + to_c) == length else found
-        found = at_b if np.int32(b[column] + to_b) == length else found
-        step[column] = at_a if np.int32(a[column] + to_a) == length else found
+        distance, found = row[column], step[column]
+        found = at_d if np.int32(d[column] + to_d) == distance else found
+        found = at_c if np.int32(c[column] + to_c) == distance else found
+        found = at_b if np.int32(b[column] + to_b) == distance else found
+        step[column] = at_a if np.int32(a[column] + to_a) == distance else found
