@@ -328,7 +328,7 @@ def is_dead(dead: IntArray, a: int, b: int) -> bool:
 @part
 def sending_ns(size_bytes: int, rate_bps: float) -> int:
     """How long a contact is busy with so much, rounded up."""
-    return int(np.ceil(size_bytes * 8 / rate_bps * SECOND)) if size_bytes > 0 else 0
+    return int(np.ceil(size_bytes * 8 / rate_bps * SECOND))
 
 
 @part
