@@ -47,6 +47,8 @@ from meshd.seam import (
     Woke,
 )
 from protocols.bounds import ADDRESSES_MAX
+from protocols.forward import Accepted, Packet, Refused
+from protocols.gossip import Digest, Records
 from protocols.record import Presence, Signer, Verifier
 from protocols.types import HOUR, Instant, NodeId
 
@@ -86,6 +88,10 @@ class Node:
             self.scheduler,
         )
         self._subscribers = self._table(Echo())
+        self._readers: dict[type, Machine] = {
+            **dict.fromkeys((Packet, Accepted, Refused), self.forwarder),
+            **dict.fromkeys((Records, Digest), self.gossip),
+        }
         self._deadlines: dict[Machine, Instant | None] = dict.fromkeys(self._machines)
         self._touched: dict[Machine, None] = dict.fromkeys(self._machines)
         """Those that have heard something since they were last asked for their deadline."""
@@ -140,13 +146,18 @@ class Node:
             if machine in deadlines:
                 deadlines[machine] = machine.next_deadline()
         self._touched.clear()
-        return min((at for at in deadlines.values() if at is not None), default=None)
+        return min([at for at in deadlines.values() if at is not None], default=None)
+
+    def _is_due(self, machine: Machine, now: Instant) -> bool:
+        """Whether a machine wants to be woken; asked itself only if something may have moved it."""
+        touched = machine in self._touched
+        at = machine.next_deadline() if touched else self._deadlines[machine]
+        return at is not None and at <= now
 
     def _wake(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
         for machine in self._machines:
-            at = machine.next_deadline()
-            if at is not None and at <= now:
+            if self._is_due(machine, now):
                 self._touched[machine] = None
                 effects += self._join(machine.handle(Woke(), now), now)
         return effects
@@ -154,7 +165,10 @@ class Node:
     def _deliver(self, event: Event, now: Instant) -> list[Effect]:
         """An event to its subscribers, and the signals they send each other in turn."""
         joined: list[Effect] = []
+        reader = self._readers[type(event.message)] if isinstance(event, MessageReceived) else None
         for machine in self._subscribers[type(event)]:
+            if reader not in (None, machine) and not self._is_due(machine, now):
+                continue  # a message for another; who is due takes any as its call
             self._touched[machine] = None
             effects = machine.handle(event, now)
             if effects:
