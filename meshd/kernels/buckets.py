@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import inner, kernel
+from meshd.kernels import inner, kernel, part
 from meshd.kernels.ahead import FAR_APART, fetch
 from meshd.kernels.graph import FAR, Snapshot
 
@@ -73,19 +73,15 @@ def bucket_search(snapshot: Snapshot, source: int) -> Labels:
 
 @inner
 def _search(
-    snapshot: Snapshot,
-    source: int,
-    shift: int,
-    queue: tuple[SiteArray, IntArray],
-    labels: Labels,
+    snapshot: Snapshot, source: int, shift: int, queue: tuple[SiteArray, IntArray], labels: Labels
 ) -> bool:
     """Fill in the labels; whether the buckets had room for it. How many stand in each is counted.
 
     Links are taken by fours, the last of a site once more where they are fewer: processors guess
     better what becomes of the first, second, third and fourth than of any.
     """
-    first, peers, lengths = snapshot.first, snapshot.peer, snapshot.length_ns
-    key, before, ground = labels.key, labels.before, snapshot.ground
+    peers, lengths, ground = snapshot.peer, snapshot.length_ns, snapshot.ground
+    first, key, before = snapshot.first, labels.key, labels.before
     (buckets, count), width, far = queue, shift + HOP_BITS, key.size > FAR_APART
     key[:], count[:] = FAR, 0
     key[source], before[source], buckets[0, 0], count[0] = 0, source, source, 1
@@ -98,14 +94,8 @@ def _search(
             if far:
                 last = count[place] - 1
                 fetch(first, buckets[place, min(taken + 7, last)])
-                arc = first[buckets[place, min(taken + 3, last)]]
-                fetch(peers, arc)
-                fetch(lengths, arc)
-                arc = first[buckets[place, min(taken + 1, last)]]
-                for turn in range(4):
-                    peer = peers[min(arc + turn, peers.size - 1)]
-                    fetch(key, peer)
-                    fetch(before, peer)
+                _fetch_links(snapshot, buckets[place, min(taken + 3, last)])
+                _fetch_labels(snapshot, labels, buckets[place, min(taken + 1, last)])
             so_far = key[here]
             if so_far >> width != current or (ground[here] and here != source):
                 continue
@@ -129,7 +119,22 @@ def _search(
                         live += 1
                     elif there == known:
                         before[peer] = min(before[peer], here)
-        live -= taken
-        count[place] = 0
-        current += 1
+        live, count[place], current = live - taken, 0, current + 1
     return True
+
+
+@part
+def _fetch_links(snapshot: Snapshot, site: int) -> None:
+    arc = snapshot.first[site]
+    fetch(snapshot.peer, arc)
+    fetch(snapshot.length_ns, arc)
+
+
+@part
+def _fetch_labels(snapshot: Snapshot, labels: Labels, site: int) -> None:
+    """Those of four neighbours: who has more waits a little for the others."""
+    arc, last = snapshot.first[site], snapshot.peer.size - 1
+    for turn in range(4):
+        peer = snapshot.peer[min(arc + turn, last)]
+        fetch(labels.key, peer)
+        fetch(labels.before, peer)
