@@ -11,6 +11,7 @@ from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
 from meshd.gossip.gossip import Gossip
+from meshd.letters.letters import Letters
 from meshd.router.routes import Router
 from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.scheduler import Scheduler
@@ -26,6 +27,8 @@ from meshd.seam import (
     JobCancelled,
     JobSubmitted,
     Learnt,
+    LetterPosted,
+    LetterTaken,
     LinkDown,
     LinkFailed,
     LinkLost,
@@ -48,12 +51,12 @@ from meshd.seam import (
 )
 from protocols.bounds import ADDRESSES_MAX
 from protocols.forward import Accepted, Packet, Refused
-from protocols.gossip import Digest, Records
+from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.record import Presence, Signer, Verifier
 from protocols.types import HOUR, Instant, NodeId
 
 PRESENCE_TTL_NS = 24 * HOUR
-OWN_PORTS = ("job", "blob", "ping", "report")
+OWN_PORTS = ("job", "blob", "letter", "ping", "report")
 """Payload ports that machines of the node itself listen on; the rest is for applications."""
 
 
@@ -78,6 +81,7 @@ class Node:
         self.forwarder = Forwarder(me, self.router, self.neighbours)
         self.gossip = Gossip(me, rng, signer, verifier)
         self.blobs = Blobs(me, self.router)
+        self.letters = Letters(me, self.router)
         self.scheduler = Scheduler(me, self.router, config.work)
         self._machines: tuple[Machine, ...] = (
             self.router,
@@ -85,13 +89,10 @@ class Node:
             self.forwarder,
             self.gossip,
             self.blobs,
+            self.letters,
             self.scheduler,
         )
         self._subscribers = self._table(Echo())
-        self._readers: dict[type, Machine] = {
-            **dict.fromkeys((Packet, Accepted, Refused), self.forwarder),
-            **dict.fromkeys((Records, Digest), self.gossip),
-        }
         self._deadlines: dict[Machine, Instant | None] = dict.fromkeys(self._machines)
         self._touched: dict[Machine, None] = dict.fromkeys(self._machines)
         """Those that have heard something since they were last asked for their deadline."""
@@ -99,9 +100,10 @@ class Node:
     def _table(self, echo: Machine) -> dict[type, tuple[Machine, ...]]:
         """Who hears what, in order: the router first, so that the others ask it afterwards."""
         router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
-        gossip, blobs, scheduler = self.gossip, self.blobs, self.scheduler
+        gossip, blobs, letters = self.gossip, self.blobs, self.letters
+        scheduler = self.scheduler
         return {
-            Started: (gossip, blobs, neighbours, scheduler),
+            Started: (gossip, blobs, neighbours, forwarder, letters, scheduler),
             LinkUp: (neighbours,),
             LinkDown: (neighbours,),
             LinkFailed: (neighbours,),
@@ -112,13 +114,17 @@ class Node:
             RosterLoaded: (router, neighbours, gossip, scheduler),
             LinkReady: (router, forwarder, gossip),
             LinkLost: (router, forwarder, gossip),
-            MessageReceived: (forwarder, gossip),
+            MessageReceived: (),  # by what it says:
+            **dict.fromkeys((Packet, Accepted, Refused), (forwarder,)),
+            **dict.fromkeys((Digest, Listing, Have, Ask, Records), (gossip,)),
             Publish: (gossip,),
             Learnt: (router, neighbours, scheduler),
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
-            PayloadArrived: (forwarder, blobs, scheduler, echo),
-            PayloadLost: (scheduler,),
+            PayloadArrived: (forwarder, blobs, letters, scheduler, echo),
+            PayloadLost: (letters, scheduler),
+            LetterPosted: (letters,),
+            LetterTaken: (letters,),
             JobSubmitted: (scheduler,),
             JobCancelled: (scheduler,),
             ShardFinished: (blobs, scheduler),
@@ -135,7 +141,8 @@ class Node:
             return self._wake(now)
         effects = self._deliver(event, now)
         if isinstance(event, Started):
-            presence = Presence(self.config.name, self.config.site, event.addresses[:ADDRESSES_MAX])
+            config, addresses = self.config, event.addresses[:ADDRESSES_MAX]
+            presence = Presence(config.name, config.site, addresses, config.work.idle)
             effects += self._deliver(Publish(presence, PRESENCE_TTL_NS), now)
         return effects
 
@@ -165,10 +172,8 @@ class Node:
     def _deliver(self, event: Event, now: Instant) -> list[Effect]:
         """An event to its subscribers, and the signals they send each other in turn."""
         joined: list[Effect] = []
-        reader = self._readers[type(event.message)] if isinstance(event, MessageReceived) else None
-        for machine in self._subscribers[type(event)]:
-            if reader not in (None, machine) and not self._is_due(machine, now):
-                continue  # a message for another; who is due takes any as its call
+        kind = type(event.message) if isinstance(event, MessageReceived) else type(event)
+        for machine in self._subscribers[kind]:
             self._touched[machine] = None
             effects = machine.handle(event, now)
             if effects:

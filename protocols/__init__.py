@@ -2,10 +2,12 @@
 
 | where                      | messages                                                        |
 |----------------------------|-----------------------------------------------------------------|
-| stream `/meshd/link/1.0.0` | Hello, Packet, Accepted, Refused, Digest, Records               |
+| stream `/meshd/link/1.0.0` | Hello, Packet, Accepted, Refused,                               |
+|                            | Digest, Listing, Have, Ask, Records                             |
 | packet port "job"          | Offer, Accept, Decline, Renew, Finished, Release,               |
 |                            | Ready, Stored, Unfetched                                        |
 | packet port "blob"         | Want, Chunk, Missing                                            |
+| packet port "letter"           | Letter, Receipt                                                 |
 | packet port "report"       | Undelivered                                                     |
 | packet port "ping"         | any payload, returned unchanged on port "pong"                  |
 
@@ -22,11 +24,14 @@ import msgspec
 from protocols.blob import BlobMessage
 from protocols.errors import MALFORMED, ProtocolError
 from protocols.forward import Accepted, Packet, Refused, Undelivered
-from protocols.gossip import Digest, Records
+from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.job import JobMessage
+from protocols.letter import LetterMessage
 from protocols.link import Hello
 
-LinkMessage: TypeAlias = Hello | Packet | Accepted | Refused | Digest | Records
+LinkMessage: TypeAlias = (
+    Hello | Packet | Accepted | Refused | Digest | Listing | Have | Ask | Records
+)
 
 T = TypeVar("T")
 
@@ -64,4 +69,5 @@ class Codec(Generic[T]):
 LINK: Codec[LinkMessage] = Codec(LinkMessage)
 JOB: Codec[JobMessage] = Codec(JobMessage)
 BLOB: Codec[BlobMessage] = Codec(BlobMessage)
+LETTER: Codec[LetterMessage] = Codec(LetterMessage)
 REPORT: Codec[Undelivered] = Codec(Undelivered)

@@ -11,6 +11,9 @@ from protocols.types import Cid, JobId, NodeId, PacketId
 PAYLOAD_BYTES_MAX = 196_608
 """What one packet may carry; with its header it fits a frame (`FRAME_BYTES_MAX`)."""
 
+LETTER_BYTES_MAX = PAYLOAD_BYTES_MAX - 1_024
+"""A letter's body: with what is said of it, it fits a payload."""
+
 CHUNK_BYTES_MAX = 49_152
 """A blob's piece: four in flight stay under a yamux window (256 KiB)."""
 
@@ -20,6 +23,8 @@ PACKET_ID_MAX = 40
 HOP_LIMIT_MAX = 64
 DEAD_LINKS_MAX = 16
 DIGEST_ENTRIES_MAX = 1_000
+DIGEST_SPANS_MAX = 256
+HOPS_EVERYWHERE = 255
 RECORDS_MAX = 256
 ADDRESSES_MAX = 8
 STANDING_MAX = 256

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -22,6 +21,7 @@ from protocols.bounds import (
     Text,
 )
 from protocols.errors import MALFORMED, ProtocolError
+from protocols.tag import Tag
 from protocols.types import NodeId
 
 DOMAIN = b"meshd/record/1\n"
@@ -30,14 +30,6 @@ DOMAIN = b"meshd/record/1\n"
 Signer: TypeAlias = Callable[[bytes], bytes]
 Verifier: TypeAlias = Callable[[NodeId, bytes, bytes], bool]
 """(author, message, signature) -> genuine. Injected: a simulation may use a cheap keyed hash."""
-
-
-class Presence(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
-    """Binds a node to its name, its site in the sky ("" for none) and its addresses."""
-
-    name: Name
-    site: Name
-    addresses: Annotated[tuple[Text, ...], Meta(max_length=ADDRESSES_MAX)]
 
 
 class Beacon(msgspec.Struct, frozen=True, array_like=True, tag="beacon"):
@@ -52,18 +44,33 @@ class Beacon(msgspec.Struct, frozen=True, array_like=True, tag="beacon"):
     kinds: Annotated[tuple[Name, ...], Meta(max_length=8)]
 
 
+class Presence(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
+    """Binds a node to its name, its site in the sky ("" for none) and its addresses.
+
+    `idle` foretells its load: the beacon of a node with nothing to do, true while it sends none.
+    """
+
+    name: Name
+    site: Name
+    addresses: Annotated[tuple[Text, ...], Meta(max_length=ADDRESSES_MAX)]
+    idle: Beacon | None = None
+
+
 class Standing(msgspec.Struct, frozen=True, array_like=True):
     """A link that no plan predicts, with its one-way delay as measured by its hello."""
 
-    peer: Node
+    peer: Tag
     delay_ns: Nanoseconds
 
 
 class LinkState(msgspec.Struct, frozen=True, array_like=True, tag="links"):
-    """What the plan does not know of an author's links: up without it, or down despite it."""
+    """What the plan does not know of an author's links: up without it, or down despite it.
+
+    Peers are named by their tags: whoever has heard of a node knows its tag.
+    """
 
     standing: Annotated[tuple[Standing, ...], Meta(max_length=STANDING_MAX)]
-    down: Annotated[tuple[Node, ...], Meta(max_length=STANDING_MAX)]
+    down: Annotated[tuple[Tag, ...], Meta(max_length=STANDING_MAX)]
 
 
 Body: TypeAlias = Presence | Beacon | LinkState
@@ -88,10 +95,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     signature: Annotated[bytes, Meta(max_length=64)]
 
 
-READ_MAX = 4_096
-"""Statements remembered as read: what 64 nodes in a process would hold 64 times over."""
-
-_decode = lru_cache(READ_MAX)(msgspec.msgpack.Decoder(Statement).decode)
+_decode = msgspec.msgpack.Decoder(Statement).decode
 
 
 def sign(statement: Statement, signer: Signer) -> Record:
@@ -101,10 +105,7 @@ def sign(statement: Statement, signer: Signer) -> Record:
 
 
 def read(record: Record) -> Statement:
-    """The statement inside, not yet verified. Raises ProtocolError("bad-record").
-
-    The nodes of a process meet the same records many times, and share what is read from them.
-    """
+    """The statement inside, not yet verified. Raises ProtocolError("bad-record")."""
     try:
         return _decode(record.statement)
     except MALFORMED as error:

@@ -46,7 +46,9 @@ class Host:
     swallows: bool = False
     """A black hole: it accepts packets for others and drops them."""
     excused: set[str] = field(default_factory=set)
-    """Promises that a fault has made void here: "sequence", "jobs", "results", "disk"."""
+    """Promises that a fault has made void here: "sequence", "jobs", "results",
+    "custody", "disk".
+    """
     handled: int = 0
     """Events that changed something, as the checkers count them."""
     woken_at: Instant = -1
@@ -72,7 +74,8 @@ class Host:
 
     @property
     def presence(self) -> Presence:
-        return Presence(self.config.name, self.config.site, (self.address,))
+        config = self.config
+        return Presence(config.name, config.site, (self.address,), config.work.idle)
 
     def crash(self) -> None:
         """Lose all that is not durable."""

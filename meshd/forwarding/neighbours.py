@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import protocols
 from meshd.router.routes import Router
@@ -86,6 +87,10 @@ class Neighbours:
         self._retry: dict[NodeId, Retry] = {}
         self._missing: dict[NodeId, Instant] = {}
         self._wanted: dict[NodeId, str] = {}
+        self._due: dict[NodeId, tuple[str, ...]] = {}
+        """Every node there should be a link to, with the addresses to dial."""
+        self._open: frozenset[int] = frozenset()
+        """The sites that our contacts lead to now."""
         self._next_change: Instant | None = None
         self._moved = True
         self._deadline: Instant | None = None
@@ -108,6 +113,8 @@ class Neighbours:
     def handle(self, event: Event, now: Instant) -> list[Effect]:
         if isinstance(event, FrameReceived):
             return self._frame(event.link, event.frame, now)
+        if isinstance(event, Learnt) and not self._concerns(event):
+            return []
         self._moved = True
         match event:
             case LinkUp():
@@ -124,11 +131,16 @@ class Neighbours:
                 for key, value in rows:
                     if key.startswith(STANDING_ROW):
                         self._wanted[NodeId(key[len(STANDING_ROW) :])] = value.decode()
-            case Learnt(body=body) if not isinstance(body, Presence):
-                return []
             case _:
                 assert isinstance(event, Woke | Learnt | RosterLoaded)
         return self._review(now)
+
+    def _concerns(self, learnt: Learnt) -> bool:
+        """Whether it is the presence of somebody we have a link to, or should have now."""
+        node = learnt.author
+        return isinstance(learnt.body, Presence) and (
+            node in (self._me, *self._ready, *self._due) or self._router.site(node) in self._open
+        )
 
     def next_deadline(self) -> Instant | None:
         """Worked out anew only after what can move it: most frames are for others."""
@@ -180,7 +192,9 @@ class Neighbours:
     def _greet(self, neighbour: Neighbour, hello: Hello, now: Instant) -> list[Effect]:
         if hello.version != VERSION:
             raise ProtocolError(
-                "version-mismatch", f"it speaks version {hello.version}, this daemon {VERSION}"
+                "version-mismatch",
+                f"it speaks version {hello.version} of the link protocol, this daemon {VERSION}: "
+                "run the same meshd at both ends",
             )
         if hello.node != neighbour.node:
             raise ProtocolError("id-mismatch", f"its hello says {hello.node}")
@@ -257,7 +271,7 @@ class Neighbours:
     def _review(self, now: Instant) -> list[Effect]:
         """Compare the links there are with those there should be, and mend the difference."""
         effects = self._close_late(now)
-        due = self._due(now)
+        due = self._due = self._links_due(now)
         linked = {neighbour.node for neighbour in self._links.values()}
         for node in [n for n in self._retry if n not in due]:
             del self._retry[node]
@@ -301,18 +315,17 @@ class Neighbours:
         self._missing[node] = now + UNDIALLED_NS
         return [LinkLost(None, node, False, "not-dialled")]
 
-    def _due(self, now: Instant) -> dict[NodeId, tuple[str, ...]]:
-        """Every node there should be a link to now, with the addresses to dial."""
+    def _links_due(self, now: Instant) -> dict[NodeId, tuple[str, ...]]:
         due: dict[NodeId, tuple[str, ...]] = {}
         plan, site = self._router.plan, self._router.site(self._me)
-        self._next_change = None
+        self._next_change, self._open = None, frozenset()
         if plan is not None and site is not None:
             self._next_change = plan.next_change(site, now)
-            for contact in plan.contacts_of(site):
-                if contact.begin > now:
-                    break
-                node = self._router.node_at(contact.peer)
-                if node is not None and now < contact.finish:
+            past = takewhile(lambda contact: contact.begin <= now, plan.contacts_of(site))
+            peers = [contact.peer for contact in past if now < contact.finish]
+            self._open = frozenset(peers)
+            for node in map(self._router.node_at, peers):
+                if node is not None:
                     due[node] = self._router.members[node].presence.addresses
         for node, address in self._wanted.items():
             due[node] = (address, *(a for a in due.get(node, ()) if a != address))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from random import Random
 
+from msgspec.structs import replace
+
 import protocols
-from meshd.gossip.table import OPEN, Table
-from meshd.router.roster import Entry, Key, Roster, key_of
+from meshd.gossip.level import Level
+from meshd.gossip.peer import ADDED_NS, CLOSED_NS, RELAY_NS, Peer
+from meshd.gossip.reach import News, Reach
+from meshd.gossip.table import Table
+from meshd.gossip.wants import Wants
+from meshd.router.roster import Entry, Roster, entry_of
 from meshd.seam import (
     CloseLink,
     Effect,
@@ -25,56 +31,43 @@ from meshd.seam import (
     Started,
     Woke,
 )
-from protocols.bounds import DIGEST_ENTRIES_MAX, RECORDS_MAX
+from protocols import LinkMessage
+from protocols.bounds import HOPS_EVERYWHERE
 from protocols.errors import ProtocolError
-from protocols.gossip import Digest, Held, Records
+from protocols.gossip import Ask, Digest, Have, Held, Listing, Records
 from protocols.record import (
     KINDS,
+    Beacon,
     Body,
+    LinkState,
     Presence,
     Record,
     Signer,
     Statement,
     Verifier,
-    read,
     sign,
     verify,
 )
-from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId, NodeId
-
-FLUSH_NS = 100 * MILLISECOND
-"""News waits this long for company: one frame then carries many records."""
+from protocols.tag import tag_of
+from protocols.types import SECOND, Duration, Instant, NodeId
 
 ANTI_ENTROPY_NS = 10 * SECOND
 FUTURE_MAX_NS = 60 * SECOND
 TABLE_MAX = 65_536
-KNOWN_MAX = 2 * TABLE_MAX
-"""What one neighbour is remembered to hold; it may hold what we have no room for."""
+BEACON_HOPS = 8
+"""Beacons are for those who may send work: within so many hops some 144 nodes of a grid."""
 
-FRAME_RECORDS_BYTES_MAX = 131_072
+WAITS_NS = {News.CLOSED: CLOSED_NS, News.OPENED: RELAY_NS, News.ADDED: ADDED_NS}
+
 SEQUENCE_BLOCK = 1_000
 SEQUENCE_ROW = "sequence"
 
 
-@dataclass(slots=True)
-class Peer:
-    """What one neighbour is known to hold, and what waits to be sent to it."""
-
-    link: LinkId
-    knows: dict[Key, int] = field(default_factory=dict)
-    pending: dict[Key, None] = field(default_factory=dict)
-    flush_at: Instant | None = None
-    roster: str | None = None
-    """The digest of the roster it leaves out of its digests; None until it has sent one."""
-
-    def told(self, key: Key, sequence: int) -> None:
-        """It says it holds this. Forgetting that costs a record sent in vain, no more."""
-        if key in self.knows or len(self.knows) < KNOWN_MAX:
-            self.knows[key] = sequence
-
-
 class Gossip:
-    """Signs our statements, verifies others', and keeps every neighbour level with us."""
+    """Signs our statements, verifies others', and keeps every neighbour level with us.
+
+    What is ours is given to every neighbour; what is others' is announced, and given to who asks.
+    """
 
     def __init__(self, me: NodeId, rng: Random, signer: Signer, verifier: Verifier) -> None:
         self._me = me
@@ -83,6 +76,9 @@ class Gossip:
         self._verifier = verifier
         self._table = Table()
         self._peers: dict[NodeId, Peer] = {}
+        self._wants = Wants()
+        self._level = Level(me, self._table, self._wants)
+        self._reach = Reach()
         self._sequence = 0
         self._reserved = 0
         self._level_at: Instant | None = None
@@ -92,7 +88,7 @@ class Gossip:
 
     def presence(self, author: NodeId) -> tuple[Record, ...]:
         """An author's presence, as signed, if we hold it: a roster entry for others."""
-        entry = self._table.get((author, KINDS[Presence]))
+        entry = self._table.get(tag_of(author, KINDS[Presence]))
         return () if entry is None else (entry.record,)
 
     # --- what happens ---------------------------------------------------------------------------
@@ -105,44 +101,64 @@ class Gossip:
                 return self._reserve()
             case Publish():
                 return self._publish(event, now)
-            case LinkReady(link=link, node=node):
-                self._peers[node] = Peer(link)
-                return self._digests(self._peers[node], now, OPEN, OPEN, answer=False)
+            case LinkReady():
+                return self._meet(event, now)
             case LinkLost(node=node):
                 self._peers.pop(node, None)
-            case MessageReceived(node=node, message=Records() as message):
-                return self._receive(node, message.records, now)
+                self._wants.part(node)
+                self._level.part(node)
+                return self._ask(now)
+            case MessageReceived(node=node, message=Records(records=records, hops=hops)):
+                return [*self._receive(node, records, now, hops), *self._ask(now)]
+            case MessageReceived(node=node, message=message):
+                peer = self._peers.get(node)
+                return self._hear(node, peer, message, now) if peer else []
             case RecordsLoaded(records=records):
                 return self._receive(self._me, records, now)
             case RosterLoaded(roster=roster):
                 return self._load(roster, now)
-            case MessageReceived(node=node, message=Digest() as digest):
-                return self._level(node, digest, now)
             case _:
-                assert isinstance(event, Woke | MessageReceived)
+                assert isinstance(event, Woke)
                 return self._wake(now)
-        return []
+
+    def _hear(self, node: NodeId, peer: Peer, message: LinkMessage, now: Instant) -> list[Effect]:
+        match message:
+            case Have(held=held):
+                return self._heard_of(node, peer, held, now)
+            case Ask(tags=tags):
+                return self._asked(peer, tags, now)
+            case Digest():
+                return self._level.answer(node, peer, message, now)
+            case Listing(held=held):
+                for tag in self._level.lacking(message):
+                    peer.queue(tag, now)
+                effects = peer.flush(self._table, now) if peer.tell else []
+                return [*effects, *self._heard_of(node, peer, held, now)]
+            case _:
+                return []
 
     def next_deadline(self) -> Instant | None:
-        times = [peer.flush_at for peer in self._peers.values() if peer.flush_at is not None]
-        if self._level_at is not None:
-            times.append(self._level_at)
-        return min(times, default=None)
+        times = [peer.due_at for peer in self._peers.values()]
+        times += [self._level_at, self._wants.next_deadline(), self._level.next_deadline()]
+        return min((at for at in times if at is not None), default=None)
 
     def _wake(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
         for node in sorted(self._peers):
-            peer = self._peers[node]
-            if peer.flush_at is not None and peer.flush_at <= now:
-                effects += self._flush(peer, now)
+            effects += self._peers[node].due(self._table, now)
         if self._level_at is not None and self._level_at <= now:
             self._level_at = now + ANTI_ENTROPY_NS
-            self._table.forget_expired(now)
+            self._forget(now)
             effects += self._renew(now)
-            if self._peers:
-                peer = self._peers[self._rng.choice(sorted(self._peers))]
-                effects += self._digests(peer, now, OPEN, OPEN, answer=False)
-        return effects
+            idle = [node for node, peer in sorted(self._peers.items()) if not peer.busy]
+            if idle:
+                effects += self._level.digest(self._peers[self._rng.choice(idle)])
+        return [*effects, *self._ask(now)]
+
+    def _forget(self, now: Instant) -> None:
+        for entry in self._table.forget_expired(now):
+            if isinstance(entry.statement.body, LinkState):
+                self._reach.change(entry.statement.author, None)
 
     # --- our own statements ---------------------------------------------------------------------
 
@@ -154,33 +170,43 @@ class Gossip:
         return [Persist(SEQUENCE_ROW, str(self._reserved).encode())]
 
     def _publish(self, event: Publish, now: Instant) -> list[Effect]:
-        key = (self._me, KINDS[type(event.body)])
+        tag = tag_of(self._me, KINDS[type(event.body)])
         roster = self._table.roster
-        if self._table.get(key) is roster.entries.get(key) and roster.holds(self._me, event.body):
+        silent = self._table.get(tag) is roster.entries.get(tag)
+        if silent and (roster.holds(self._me, event.body) or self._foretold(event.body)):
             return [Learnt(self._me, event.body, now)]  # everyone knows
         return self._say(event.body, event.ttl_ns, now)
 
     def _say(self, body: Body, ttl_ns: Duration, now: Instant) -> list[Effect]:
         self._sequence += 1
         statement = Statement(self._me, self._sequence, now, ttl_ns, body)
-        self._store(statement, sign(statement, self._signer), now)
+        hops = BEACON_HOPS if isinstance(body, Beacon) else HOPS_EVERYWHERE
+        entry = entry_of(sign(statement, self._signer))
+        self._store(replace(entry, hops=hops), now)
         return [*self._reserve(), Learnt(self._me, body, now)]
+
+    def _foretold(self, body: Body) -> bool:
+        """Whether our presence says that this is our load unless we say otherwise."""
+        mine = self._table.get(tag_of(self._me, KINDS[Presence]))
+        said = mine.statement.body if mine else None
+        return isinstance(said, Presence) and said.idle == body
 
     def _renew(self, now: Instant) -> list[Effect]:
         """What is still true is said again at half its life: no one forgets who stays silent.
 
-        What the roster says is not forgotten.
+        What the roster says is not forgotten, nor what we have foretold.
         """
         old = [e for e in self._mine() if e.statement.issued_at + e.statement.ttl_ns // 2 <= now]
         return [
             effect
             for entry in old
             if not self._table.roster.holds(self._me, entry.statement.body)
+            and not self._foretold(entry.statement.body)
             for effect in self._again(entry, now)
         ]
 
     def _mine(self) -> list[Entry]:
-        found = [self._table.get((self._me, kind)) for kind in sorted(KINDS.values())]
+        found = [self._table.get(tag_of(self._me, kind)) for kind in sorted(KINDS.values())]
         return [entry for entry in found if entry]
 
     def _load(self, roster: Roster, now: Instant) -> list[Effect]:
@@ -188,24 +214,30 @@ class Gossip:
         self._table.load(roster, self._me)
         for peer in self._peers.values():
             peer.roster = None
-        entries = [roster.entries.get((self._me, kind)) for kind in KINDS.values()]
-        listed = {key_of(e.statement): e.statement.sequence for e in entries if e}
+        entries = [roster.entries.get(tag_of(self._me, kind)) for kind in KINDS.values()]
+        listed = {entry.tag: entry.statement.sequence for entry in entries if entry}
         self._sequence = max(self._sequence, *listed.values(), 0)
         effects = self._reserve()
         for entry in self._mine():
             if not roster.holds(self._me, entry.statement.body) and (
-                entry.statement.sequence <= listed.get(key_of(entry.statement), 0)
+                entry.statement.sequence <= listed.get(entry.tag, 0)
             ):
                 effects += self._again(entry, now)
         return effects
 
     # --- others' statements ---------------------------------------------------------------------
 
-    def _receive(self, node: NodeId, records: tuple[Record, ...], now: Instant) -> list[Effect]:
+    def _receive(
+        self,
+        node: NodeId,
+        records: tuple[Record, ...],
+        now: Instant,
+        hops: int = HOPS_EVERYWHERE,
+    ) -> list[Effect]:
         effects: list[Effect] = []
         try:
             for record in records:
-                effects += self._accept(node, record, now)
+                effects += self._accept(node, record, now, hops)
         except ProtocolError as error:
             effects.append(Note(error.code, {"node": node, "message": error.message}))
             peer = self._peers.get(node)
@@ -213,14 +245,13 @@ class Gossip:
                 effects.append(CloseLink(peer.link, error.code))
         return effects
 
-    def _accept(self, node: NodeId, record: Record, now: Instant) -> list[Effect]:
-        statement = read(record)
-        key = key_of(statement)
-        peer = self._peers.get(node)
-        if peer is not None:
-            peer.told(key, max(statement.sequence, peer.knows.get(key, 0)))
-        known = self._table.get(key)
+    def _accept(self, node: NodeId, record: Record, now: Instant, hops: int) -> list[Effect]:
+        entry = entry_of(record)
+        statement, known = entry.statement, self._table.get(entry.tag)
+        holders = self._wants.came(entry.tag, statement.sequence, node, now)
         if known is not None and statement.sequence <= known.statement.sequence:
+            if statement.sequence == known.statement.sequence and node in self._peers:
+                self._peers[node].has(entry.tag)
             return []
         if statement.author == self._me:
             # Our own voice from a life before: number on from there, and say what is so now. Where
@@ -236,93 +267,69 @@ class Gossip:
         if known is None and len(self._table) >= TABLE_MAX:
             return [Note("gossip-table-full", {"author": statement.author, "max": TABLE_MAX})]
         verify(record, statement, self._verifier)
-        self._store(statement, record, now)
+        if isinstance(statement.body, Beacon):
+            entry = replace(entry, hops=min(hops, BEACON_HOPS - 1))
+        self._store(entry, now, holders)
         return [Learnt(statement.author, statement.body, statement.issued_at)]
 
     def _again(self, known: Entry, now: Instant) -> list[Effect]:
         return self._say(known.statement.body, known.statement.ttl_ns, now)
 
-    def _store(self, statement: Statement, record: Record, now: Instant) -> None:
-        key = key_of(statement)
-        self._table.put(key, Entry(statement, record))
-        for peer in self._peers.values():
-            if peer.knows.get(key, 0) < statement.sequence:
-                self._queue(peer, key, now)
+    def _store(self, entry: Entry, now: Instant, holders: Sequence[NodeId] = ()) -> None:
+        """Keep it, and tell or give it to all neighbours but those known to hold it."""
+        author, body, wait_ns = entry.statement.author, entry.statement.body, RELAY_NS
+        if isinstance(body, LinkState):
+            wait_ns = WAITS_NS[self._reach.change(author, body)]
+        self._table.put(entry)
+        give = author == self._me or isinstance(body, Beacon)
+        for node, peer in self._peers.items() if entry.hops else ():
+            if node in holders:
+                peer.has(entry.tag)
+            else:
+                peer.queue(entry.tag, now, give=give, wait_ns=wait_ns)
 
-    # --- keeping neighbours level ---------------------------------------------------------------
+    # --- what neighbours have -------------------------------------------------------------------
 
-    def _queue(self, peer: Peer, key: Key, now: Instant) -> None:
-        peer.pending[key] = None
-        if peer.flush_at is None:
-            peer.flush_at = now + FLUSH_NS
+    def _meet(self, ready: LinkReady, now: Instant) -> list[Effect]:
+        node = ready.node
+        peer = self._peers[node] = Peer(ready.link, ready.delay_ns)
+        self._wants.part(node)
+        self._wants.meet(node, ready.delay_ns)
+        self._level.part(node)
+        self._forget(now)
+        near = [entry for entry in self._table.beacons() if entry.hops]
+        for entry in (*self._mine(), *near):
+            if entry is not self._table.roster.entries.get(entry.tag):
+                peer.give[entry.tag] = None
+        effects = peer.flush(self._table, now)
+        return [*effects, *self._level.open(node, peer), *self._ask(now)]
 
-    def _flush(self, peer: Peer, now: Instant) -> list[Effect]:
-        """One frame of what waits; the rest goes with the next flush."""
-        batch: list[Record] = []
-        size = 0
-        while peer.pending and len(batch) < RECORDS_MAX and size < FRAME_RECORDS_BYTES_MAX:
-            key = next(iter(peer.pending))
-            del peer.pending[key]
-            entry = self._table.get(key)
-            if entry is None or peer.knows.get(key, 0) >= entry.statement.sequence:
-                continue
-            peer.told(key, entry.statement.sequence)
-            batch.append(entry.record)
-            size += len(entry.record.statement) + len(entry.record.signature)
-        peer.flush_at = now + FLUSH_NS if peer.pending else None
-        if not batch:
-            return []
-        return [SendFrame(peer.link, protocols.LINK.encode(Records(tuple(batch))))]
-
-    def _digests(
-        self, peer: Peer, now: Instant, low: tuple[str, str], high: tuple[str, str], *, answer: bool
+    def _heard_of(
+        self, node: NodeId, peer: Peer, held: tuple[Held, ...], now: Instant
     ) -> list[Effect]:
-        """What we hold between two keys, cut into digests that each fit a frame.
+        """Ask for what we lack, unless another neighbour has been asked already."""
+        full = len(self._table) >= TABLE_MAX
+        for item in held:
+            known = self._table.get(item.tag)
+            if known is None:
+                lacks = not full
+            else:
+                lacks = known.statement.sequence < item.sequence
+                if known.statement.sequence == item.sequence:
+                    peer.has(item.tag)
+            if lacks:
+                self._wants.heard(item.tag, item.sequence, node)
+        return self._ask(now)
 
-        Each begins with the key that the last one ended with, so that no key falls between two.
-        What the roster says is left out for a neighbour that has the same, or has not said.
-        """
-        roster = (
-            self._table.roster.digest if peer.roster in (None, self._table.roster.digest) else ""
-        )
-        entries = self._table.held(low, high, now, whole=not roster)
-        held = [Held(*key, entry.statement.sequence) for key, entry in entries]
-        step = DIGEST_ENTRIES_MAX - 1
-        cuts = [held[i : i + step + 1] for i in range(0, max(1, len(held) - 1), step)]
-        effects: list[Effect] = []
-        for number, cut in enumerate(cuts):
-            start = low if number == 0 else (cut[0].author, cut[0].kind)
-            end = high
-            if number < len(cuts) - 1:
-                end = (cuts[number + 1][0].author, cuts[number + 1][0].kind)
-            digest = Digest(start, end, tuple(cut), answer, roster)
-            effects.append(SendFrame(peer.link, protocols.LINK.encode(digest)))
-        return effects
+    def _ask(self, now: Instant) -> list[Effect]:
+        asked = [
+            SendFrame(self._peers[node].link, protocols.LINK.encode(Ask(tuple(tags))))
+            for node, tags in self._wants.ask(now).items()
+        ]
+        return [*asked, *self._level.go_on(now)]
 
-    def _level(self, node: NodeId, digest: Digest, now: Instant) -> list[Effect]:
-        peer = self._peers.get(node)
-        if peer is None:
-            return []
-        peer.roster = digest.roster
-        theirs: dict[Key, int] = {(h.author, h.kind): h.sequence for h in digest.held}
-        for key, sequence in theirs.items():
-            peer.told(key, sequence)
-        strange = digest.roster not in ("", self._table.roster.digest)
-        for key, entry in self._table.held(digest.low, digest.high, now, whole=not digest.roster):
-            sequence = theirs.get(key, 0)
-            if sequence < entry.statement.sequence and (key in theirs or not strange):
-                peer.knows.pop(key, None)
-                self._queue(peer, key, now)
-        lacking = strange or self._lacks(theirs)
-        effects = self._flush(peer, now) if peer.pending else []
-        if lacking and not digest.answer:
-            # One that leaves out another roster shows but a part: ours asks for the whole.
-            effects += self._digests(peer, now, digest.low, digest.high, answer=not strange)
-        return effects
-
-    def _lacks(self, theirs: dict[Key, int]) -> bool:
-        for key, sequence in theirs.items():
-            known = self._table.get(key)
-            if known is None or known.statement.sequence < sequence:
-                return True
-        return False
+    def _asked(self, peer: Peer, tags: tuple[int, ...], now: Instant) -> list[Effect]:
+        for tag in tags:
+            if self._table.get(tag) is not None:
+                peer.queue(tag, now, give=True)
+        return peer.flush(self._table, now)

@@ -9,25 +9,38 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from protocols.bounds import HOPS_EVERYWHERE
 from protocols.errors import ProtocolError
 from protocols.record import KINDS, Beacon, Presence, Record, Statement, Verifier, read, verify
+from protocols.tag import tag_of
 from protocols.types import Instant, NodeId
 
 if TYPE_CHECKING:
     from meshd.router.binding import Binding
 
-Key: TypeAlias = tuple[NodeId, str]
-"""(author, kind of statement)."""
+
+READ_MAX = 16_384
+"""Records remembered as read: the nodes of a process meet the same ones, and keep them once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The newest statement of an author and kind, and the record that proves it."""
+class Entry(msgspec.Struct, frozen=True):
+    """A statement, its tag, and the record that proves it."""
 
     statement: Statement
     record: Record
+    tag: int
+    hops: int = HOPS_EVERYWHERE
+    """How much further it goes from here."""
+
+    @property
+    def key(self) -> tuple[NodeId, str]:
+        """(author, kind)."""
+        return self.statement.author, KINDS[type(self.statement.body)]
 
     def expired(self, now: Instant) -> bool:
         return self.statement.issued_at + self.statement.ttl_ns <= now
@@ -51,7 +64,8 @@ class Roster:
     """
 
     digest: str
-    entries: dict[Key, Entry]
+    entries: dict[int, Entry]
+    """By tag, in order of author and kind."""
     members: dict[NodeId, Member]
     beacons: dict[NodeId, tuple[Beacon, Instant]]
     """With the instant of issue."""
@@ -60,7 +74,7 @@ class Roster:
 
     def holds(self, author: NodeId, body: object) -> bool:
         """Whether this is what the roster says of an author."""
-        entry = self.entries.get((author, KINDS[type(body)]))
+        entry = self.entries.get(tag_of(author, KINDS[type(body)]))
         return entry is not None and entry.statement.body == body
 
 
@@ -68,8 +82,22 @@ NOBODY = Roster("", {}, {}, {}, {})
 """The roster of a node that was given none."""
 
 
-def key_of(statement: Statement) -> Key:
-    return statement.author, KINDS[type(statement.body)]
+@lru_cache(16)
+def members_by_tag(roster: Roster) -> dict[int, NodeId]:
+    """Worked out once for all nodes that have it."""
+    return {tag_of(node): node for node in roster.members}
+
+
+def entry_of(record: Record) -> Entry:
+    """What a record says, not yet verified. Raises ProtocolError("bad-record")."""
+    return _read(record.statement, record.signature)
+
+
+@lru_cache(READ_MAX)
+def _read(data: bytes, signature: bytes) -> Entry:
+    record = Record(data, signature)
+    statement = read(record)
+    return Entry(statement, record, tag_of(statement.author, KINDS[type(statement.body)]))
 
 
 def roster_of(records: Iterable[Record], verifier: Verifier) -> Roster:
@@ -77,22 +105,22 @@ def roster_of(records: Iterable[Record], verifier: Verifier) -> Roster:
 
     Raises ProtocolError "bad-record", "bad-signature", or "twice-in-roster".
     """
-    found: dict[Key, Entry] = {}
+    found: dict[int, Entry] = {}
     for record in records:
-        statement = read(record)
-        verify(record, statement, verifier)
-        key = key_of(statement)
-        if key in found:
-            raise ProtocolError("twice-in-roster", f"two records are the {key[1]} of {key[0]}")
-        found[key] = Entry(statement, record)
-    entries = {key: found[key] for key in sorted(found)}
+        entry = entry_of(record)
+        verify(record, entry.statement, verifier)
+        if entry.tag in found:
+            author, kind = entry.key
+            raise ProtocolError("twice-in-roster", f"two records are the {kind} of {author}")
+        found[entry.tag] = entry
+    entries = {entry.tag: entry for entry in sorted(found.values(), key=lambda e: e.key)}
     digest = hashlib.sha256()
     for entry in entries.values():
         digest.update(hashlib.sha256(entry.record.statement).digest())
     members: dict[NodeId, Member] = {}
     beacons: dict[NodeId, tuple[Beacon, Instant]] = {}
-    for (author, _), entry in entries.items():
-        issued_at = entry.statement.issued_at
+    for entry in entries.values():
+        author, issued_at = entry.statement.author, entry.statement.issued_at
         match entry.statement.body:
             case Presence() as presence:
                 members[author] = Member(author, presence, issued_at)

@@ -11,7 +11,9 @@ from meshd.router.binding import Binding, bind_over
 from meshd.router.overlay import Overlay
 from meshd.router.plain import sending
 from meshd.router.prediction import Leg, NextHop, Prediction
+from meshd.router.residents import Residents
 from meshd.router.roster import NOBODY, Member, Roster
+from meshd.router.tagged import Tagged
 from meshd.router.toward import arrival_at
 from meshd.seam import (
     Effect,
@@ -29,6 +31,7 @@ from meshd.seam import (
 from meshd.topology.plan import ContactPlan
 from protocols.bounds import STANDING_MAX
 from protocols.record import LinkState, Presence, Standing
+from protocols.tag import tag_of
 from protocols.types import HOUR, SECOND, Duration, Instant, NodeId
 
 TREE_TICK_NS = SECOND
@@ -50,13 +53,14 @@ class Router:
         self._members: dict[NodeId, Member] = {}
         """Who is not in the roster, or says something else than it."""
         self.members: Mapping[NodeId, Member] = self._members
+        self._residents = Residents(self.members)
         self._roster = NOBODY
         self._states: dict[NodeId, LinkState] = {}
+        self._tagged = Tagged(me)
         self._standing: dict[NodeId, Duration] = {}
         self._down: dict[NodeId, Instant] = {}
         self._binding: Binding | None = None
         self._overlay: Overlay | None = None
-        self._others: tuple[NodeId, ...] = ()
         # What was found in the current tick, and when its first question came.
         self._trees: OrderedDict[int, ArrivalTree] = OrderedDict()
         self._ways: OrderedDict[tuple[int, int, DeadLinks], ArrivalTree] = OrderedDict()
@@ -80,7 +84,8 @@ class Router:
                 if self._states.get(author) == state:
                     return []
                 self._states[author] = state
-                return self._corrected()
+                self._tagged.meet(author)
+                return self._corrected(author, *self._tagged.known(e.peer for e in state.standing))
             case LinkReady() | LinkLost():
                 return self._link_changed(event, now)
             case Woke():
@@ -96,18 +101,24 @@ class Router:
 
     def _load(self, roster: Roster) -> None:
         said = [member for member in self._members.values() if not _agrees(roster, member)]
-        self._roster = roster
+        self._roster = self._tagged.roster = roster
         self._members = {member.node: member for member in said}
         self.members = ChainMap(self._members, roster.members)
+        self._residents = Residents(self.members, roster)
+        for member in said:
+            self._residents.heard(member, roster.members.get(member.node))
 
     def _meet(self, member: Member) -> bool:
         """Take a node's word for who it is; whether that is news."""
         known = self.members.get(member.node)
         same = known is not None and known.presence == member.presence
         # Asked before it is learnt: who said last that a site is theirs has it.
-        same = same and self._holds(member.node, member.presence.site)
+        site = member.presence.site
+        same = same and (not site or self._residents.has(member.node, site))
         if not same or member.node in self._members or not _agrees(self._roster, member):
             self._members[member.node] = member
+            self._residents.heard(member, known)
+            self._tagged.meet(member.node)
         return not same
 
     def next_deadline(self) -> Instant | None:
@@ -115,7 +126,7 @@ class Router:
 
     def _link_changed(self, event: LinkReady | LinkLost, now: Instant) -> list[Effect]:
         before = (dict(self._standing), dict(self._down))
-        node = event.node
+        self._tagged.meet(node := event.node)
         match event:
             case LinkReady(planned=planned, delay_ns=delay):
                 self._down.pop(node, None)
@@ -128,7 +139,7 @@ class Router:
                     self._down[node] = end
         if before == (self._standing, self._down):
             return []
-        return [self._publish(), *self._corrected()]
+        return [self._publish(), *self._corrected(node)]
 
     def _forget_ended(self, now: Instant) -> list[Effect]:
         ended = [node for node, until in self._down.items() if until <= now]
@@ -142,18 +153,19 @@ class Router:
         return Publish(self._link_state(), LINK_STATE_TTL_NS)
 
     def _link_state(self) -> LinkState:
-        standing = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))[:STANDING_MAX]
-        return LinkState(standing, tuple(sorted(self._down))[:STANDING_MAX])
+        standing = tuple(Standing(tag_of(n), d) for n, d in sorted(self._standing.items()))
+        down = tuple(tag_of(node) for node in sorted(self._down))
+        return LinkState(standing[:STANDING_MAX], down[:STANDING_MAX])
 
     def _changed(self) -> list[Effect]:
         self._binding = None
         return self._corrected()
 
-    def _corrected(self) -> list[Effect]:
-        """Other links than before; the same nodes, unless somebody new is named by a link."""
+    def _corrected(self, *named: NodeId) -> list[Effect]:
+        """Other links than before; the same nodes, unless somebody new is named by one."""
         self._forget_ways()
         self._overlay = None
-        if self._binding is not None and self._named() != self._others:
+        if self._binding and any(node not in self._binding.vertex for node in named):
             self._binding = None
         return [RoutesChanged()]
 
@@ -161,9 +173,8 @@ class Router:
     def _bound(self) -> Binding:
         """Made at the first question after a change: a mesh that starts learns much at once."""
         if self._binding is None:
-            self._others = self._named()
             members = self._members.values()
-            self._binding = bind_over(self._roster, self.plan, members, self._others)
+            self._binding = bind_over(self._roster, self.plan, members, self._named())
         return self._binding
 
     @property
@@ -177,38 +188,36 @@ class Router:
 
     def _named(self) -> tuple[NodeId, ...]:
         """Nodes that need a place though they may not have told their name."""
-        return tuple(sorted({self._me, *self._standing, *self._standing_peers()}))
-
-    def _standing_peers(self) -> list[NodeId]:
-        return [edge.peer for state in self._states.values() for edge in state.standing]
+        peers = self._tagged.known(e.peer for s in self._states.values() for e in s.standing)
+        return tuple(sorted({self._me, *self._standing, *peers}))
 
     def _dead_links(self) -> list[tuple[NodeId, NodeId]]:
-        states: dict[NodeId, tuple[NodeId, ...]] = {n: s.down for n, s in self._states.items()}
-        states[self._me] = tuple(self._down)
-        return [(node, peer) for node, downs in states.items() for peer in downs]
+        downs = {node: state.down for node, state in self._states.items()}
+        downs[self._me] = self._link_state().down
+        return [(node, peer) for node, tags in downs.items() for peer in self._tagged.known(tags)]
 
     def _standing_edges(
         self, vertex: Mapping[NodeId, int]
     ) -> Mapping[int, tuple[tuple[int, Duration], ...]]:
         edges = {node: state.standing for node, state in self._states.items()}
-        edges[self._me] = tuple(Standing(n, d) for n, d in sorted(self._standing.items()))
+        edges[self._me] = self._link_state().standing
         return {
-            vertex[node]: tuple((vertex[e.peer], e.delay_ns) for e in standing)
+            vertex[node]: tuple(
+                (vertex[peer], delay) for peer, delay in self._tagged.ends(standing)
+            )
             for node, standing in sorted(edges.items())
             if standing and node in vertex
         }
-
-    def _holds(self, node: NodeId, site: str) -> bool:
-        """Whether no other node has its site."""
-        index = self.plan.site_of(site) if self.plan else None
-        return index is None or self._bound.node.get(index) == node
 
     # --- what others ask ------------------------------------------------------------------------
 
     def site(self, node: NodeId) -> int | None:
         """The node's site in the plan, or None for a node without an orbit."""
-        vertex = self._bound.vertex.get(node)
-        return vertex if vertex is not None and self.plan and vertex < self.plan.n_sites else None
+        member = self.members.get(node) if self.plan else None
+        if self.plan is None or member is None:
+            return None
+        site = member.presence.site
+        return self.plan.site_of(site) if self._residents.has(node, site) else None
 
     def contact_end(self, node: NodeId, now: Instant) -> Instant | None:
         """When the contact with a neighbour that is open now ends; None outside any contact."""
@@ -220,12 +229,17 @@ class Router:
 
     def node_at(self, site: int) -> NodeId | None:
         """The node that lives at a site of the plan."""
-        return self._bound.node.get(site)
+        return self._residents.at(self.plan.names[site]) if self.plan else None
 
     @property
     def down(self) -> tuple[NodeId, ...]:
         """Neighbours that the plan promises and that are not there."""
         return tuple(sorted(self._down))
+
+    @property
+    def overlay(self) -> Overlay:
+        """What of the graph differs from the plan, as far as this node knows."""
+        return self._corrections
 
     def name_of(self, node: NodeId) -> str:
         member = self.members.get(node)

@@ -14,8 +14,8 @@ QUEUE_MAX = 64
 """Shards a node takes on beyond its slots."""
 
 BEACON_AGE_MAX_NS = 25 * SECOND
-"""Two beacons missed and a half: such a node gets no new work; or, where a roster foretells its
-load, it is taken to be as foretold."""
+"""Two beacons missed and a half: such a node gets no new work; or, where its presence or a roster
+foretells its load, it is taken to be as foretold."""
 
 DISTRUST_NS = 60 * SECOND
 """A node whose load is foretold may have no reason to beacon: in the end it is tried again."""
@@ -30,7 +30,7 @@ class Load:
 
 
 class Loads:
-    """The newest beacon of every node, or else what the roster foretells of it."""
+    """The newest beacon of every node, or else what its presence or the roster foretells of it."""
 
     def __init__(self, me: NodeId, router: Router, own_kinds: tuple[str, ...] = ()) -> None:
         self._own_kinds = own_kinds
@@ -38,11 +38,24 @@ class Loads:
         self._me = me
         self._router = router
         self._roster = NOBODY
+        self._foretold: dict[NodeId, tuple[Beacon, Instant]] = {}
         self._loads: dict[NodeId, Load] = {}
         self._distrusted: dict[NodeId, Instant] = {}
 
     def load(self, roster: Roster) -> None:
         self._roster = roster
+        self._foretold |= roster.beacons
+
+    def foretell(self, author: NodeId, idle: Beacon | None, issued_at: Instant) -> None:
+        """A presence says what its author's load is while it sends no beacon."""
+        if idle is not None:
+            self._foretold[author] = (idle, issued_at)
+        elif author not in self._roster.beacons:
+            self._foretold.pop(author, None)
+
+    def foretold(self, node: NodeId) -> Beacon | None:
+        said = self._foretold.get(node)
+        return said[0] if said else None
 
     def learn(self, author: NodeId, beacon: Beacon, issued_at: Instant) -> None:
         known = self._loads.get(author)
@@ -53,8 +66,8 @@ class Loads:
 
     def sent(self, node: NodeId, estimate_ns: Duration, now: Instant) -> None:
         """Remember work sent, until a beacon of that node has had time to count it."""
-        if node not in self._loads and node in self._roster.beacons:
-            self._loads[node] = Load(*self._roster.beacons[node])
+        if node not in self._loads and node in self._foretold:
+            self._loads[node] = Load(*self._foretold[node])
         if node in self._loads:
             self._loads[node].sent_ns.append((now, estimate_ns))
 
@@ -64,7 +77,7 @@ class Loads:
 
     def view(self, now: Instant) -> dict[NodeId, tuple[Beacon, Instant]]:
         """Beacons young enough to place work by, or foretold, with their instants of issue."""
-        foretold = self._roster.beacons
+        foretold = self._foretold
         young = {
             node: (load.beacon, load.issued_at)
             for node, load in self._loads.items()
@@ -98,12 +111,12 @@ class Loads:
         since = self._distrusted.get(node)
         if since is None:
             return False
-        return node not in self._roster.beacons or now - since < DISTRUST_NS
+        return node not in self._foretold or now - since < DISTRUST_NS
 
     def _sent_since(self, node: NodeId, now: Instant) -> list[Duration]:
         """What was sent there and not counted by a beacon; who is foretold may never send one."""
         load = self._loads.get(node)
         if load is None:
             return []
-        lasts = BEACON_AGE_MAX_NS if node in self._roster.beacons else now
+        lasts = BEACON_AGE_MAX_NS if node in self._foretold else now
         return [estimate for at, estimate in load.sent_ns if now - at <= lasts]

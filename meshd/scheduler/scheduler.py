@@ -27,7 +27,7 @@ from meshd.seam import (
 )
 from protocols.errors import ProtocolError
 from protocols.job import Offer, Ready, Release, Renew
-from protocols.record import Beacon
+from protocols.record import Beacon, Presence
 from protocols.types import Instant, NodeId
 
 
@@ -42,7 +42,10 @@ class Scheduler:
         self.sink = Sink(me)
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
-        return [*self._handle(event, now), *self.holder.beacon(now)]
+        effects = self._handle(event, now)
+        if isinstance(event, Started):
+            return effects  # its presence comes first, and foretells the load of an idle node
+        return [*effects, *self.holder.beacon(now)]
 
     def next_deadline(self) -> Instant | None:
         book, holder = self.book.next_deadline(), self.holder.next_deadline()
@@ -52,14 +55,8 @@ class Scheduler:
 
     def _handle(self, event: Event, now: Instant) -> list[Effect]:
         match event:
-            case Learnt(author=author, body=body, issued_at=issued_at):
-                if isinstance(body, Beacon):
-                    self.loads.learn(author, body, issued_at)
-                return []
-            case RosterLoaded(roster=roster):
-                self.loads.load(roster)
-                said = roster.beacons.get(self._me)
-                self.holder.foretold(said[0] if said else None)
+            case Learnt() | RosterLoaded():
+                self._learn(event)
                 return []
             case PayloadArrived(port=port):
                 return self._hear(event, now) if port == JOB_PORT else []
@@ -82,6 +79,16 @@ class Scheduler:
             case _:
                 assert isinstance(event, Woke)
                 return [*self.holder.wake(now), *self.book.wake(now)]
+
+    def _learn(self, event: Learnt | RosterLoaded) -> None:
+        match event:
+            case RosterLoaded(roster=roster):
+                self.loads.load(roster)
+            case Learnt(author=author, body=Beacon() as beacon, issued_at=issued_at):
+                self.loads.learn(author, beacon, issued_at)
+            case Learnt(author=author, body=Presence() as presence, issued_at=issued_at):
+                self.loads.foretell(author, presence.idle, issued_at)
+        self.holder.foretold(self.loads.foretold(self._me))
 
     def _hear(self, arrived: PayloadArrived, now: Instant) -> list[Effect]:
         source = arrived.source

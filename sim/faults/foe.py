@@ -11,6 +11,7 @@ from protocols.errors import ProtocolError
 from protocols.forward import Accepted, Packet
 from protocols.gossip import Records
 from protocols.record import Body, LinkState, Presence, Record, Standing, Statement, sign
+from protocols.tag import tag_of
 from protocols.types import HOUR, SECOND, Instant, NodeId
 from sim.chance import stream
 from sim.host import Host
@@ -92,7 +93,7 @@ def _poisoned(world: World, host: Host, number: int) -> list[Record]:
     # A false site would part it from all that its contacts join, for as long as the record lives.
     nowhere = Presence(host.name, host.config.site, ("", "x" * 1_000, "/ip4/0.0.0.0/tcp/0"))
     others = (other.id for other in world.hosts.values() if other is not host)
-    near = LinkState(tuple(Standing(other, 0) for other in others), ())
+    near = LinkState(tuple(Standing(tag_of(other), 0) for other in others), ())
     return [
         _said(host.id, last + AHEAD, world.now, nowhere, by=host),
         _said(host.id, last + AHEAD + 1, world.now, near, by=host),

@@ -10,13 +10,13 @@ from meshd.seam import Effect, Event, PayloadArrived, SendFrame, Started
 from protocols import LinkMessage
 from protocols.bounds import HOP_LIMIT_MAX
 from protocols.forward import Accepted, Packet, Refused
-from protocols.gossip import Digest
+from protocols.gossip import Listing
 from protocols.record import Verifier
 from protocols.types import Instant, LinkId, NodeId, PacketId
 from sim.host import Host
 from sim.laws.law import Law, require
 
-SNIFFED = {b"\xa6packet", b"\xa8accepted", b"\xa7refused", b"\xa6digest"}
+SNIFFED = {b"\xa6packet", b"\xa8accepted", b"\xa7refused", b"\xa7listing"}
 
 
 def sniff(frame: bytes) -> bytes:
@@ -66,8 +66,8 @@ class Packets(Law):
             case Refused(code=code):
                 require(code != "", "every refusal has a code", message)
                 self.saw[f"a packet was refused: {code}"] += 1
-            case Digest(answer=answer):
-                self.saw["gossip was levelled by an answered digest"] += answer
+            case Listing():
+                self.saw["gossip was levelled by a listing"] += 1
 
     def _forwarded(self, host: Host, link: LinkId, packet: Packet, told: Instant) -> None:
         hops = len(packet.hops)

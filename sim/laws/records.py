@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import protocols
 from meshd.gossip.gossip import SEQUENCE_ROW
-from meshd.router.roster import Key
+from meshd.router.roster import entry_of
 from meshd.seam import Effect, Event, SendFrame
 from protocols import LinkMessage
 from protocols import gossip as wire
-from protocols.record import DOMAIN, KINDS, Verifier, read
+from protocols.record import DOMAIN, Verifier
 from protocols.types import Instant, NodeId
 from sim.host import Host
 from sim.laws.law import Law, require
@@ -24,7 +24,7 @@ class Records(Law):
     def __init__(self, saw: Counter[str], genuine: Verifier) -> None:
         super().__init__(saw, genuine)
         self._proved: set[int] = set()
-        self._seen: dict[tuple[int, int, Key], int] = {}
+        self._seen: dict[tuple[int, int, int], int] = {}
         self._forgiven: set[NodeId] = set()
         """Authors that were rolled back, and so use numbers again."""
         self._said: dict[tuple[NodeId, int], bytes] = {}
@@ -50,7 +50,7 @@ class Records(Law):
         assert isinstance(message, wire.Records)
         promised = int(host.rows.get(SEQUENCE_ROW, b"0"))
         for record in message.records:
-            said = read(record)
+            said = entry_of(record).statement
             if said.author != host.id or "sequence" in host.excused:
                 continue
             number = said.sequence
@@ -63,25 +63,24 @@ class Records(Law):
         assert host.node is not None
         table = host.node.gossip._table
         for record in message.records:
-            statement = read(record)
-            key = (statement.author, KINDS[type(statement.body)])
-            entry = table.get(key)
+            said = entry_of(record)
+            statement, entry = said.statement, table.get(said.tag)
             self.saw["a node heard its own voice from a life before"] += (
                 statement.author == host.id and entry is not None
                 and entry.statement.sequence > statement.sequence
             )  # fmt: skip
             if entry is None:
                 continue
-            sequence, place = entry.statement.sequence, (host.index, host.life, key)
+            sequence, place = entry.statement.sequence, (host.index, host.life, said.tag)
             last = self._seen.get(place, 0)
-            risen = sequence >= last or key[0] in self._forgiven
-            require(risen, "a table's sequence never falls", host.name, key, sequence)
+            risen = sequence >= last or statement.author in self._forgiven
+            require(risen, "a table's sequence never falls", host.name, said.key, sequence)
             self._seen[place] = sequence
-            if sequence != last or entry.record is record:
+            if sequence != last:
                 proof = entry.record
                 genuine = self.genuine(
                     entry.statement.author, DOMAIN + proof.statement, proof.signature
                 )
-                require(genuine, "nothing is believed that is not signed", host.name, key)
+                require(genuine, "nothing is believed that is not signed", host.name, said.key)
                 ahead = entry.statement.issued_at > told + 61_000_000_000
-                require(not ahead, "nothing is believed that comes from the future", key)
+                require(not ahead, "nothing is believed that comes from the future", said.key)

@@ -126,7 +126,7 @@ def test_both_ends_greet_and_the_answer_measures_the_way() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"node": NodeId("Z")}, "id-mismatch"), ({"version": 2}, "version-mismatch")],
+    [({"node": NodeId("Z")}, "id-mismatch"), ({"version": VERSION + 1}, "version-mismatch")],
 )
 def test_wrong_hello_closes_the_link(changes: dict[str, object], code: str) -> None:
     desk = Desk(A)
@@ -134,6 +134,22 @@ def test_wrong_hello_closes_the_link(changes: dict[str, object], code: str) -> N
     note, close = desk.hello(L1, BEGIN, **changes)
     assert isinstance(note, Note) and note.code == code
     assert close == CloseLink(L1, code)
+
+
+def test_who_speaks_the_version_before_is_refused_in_words_by_the_bytes_it_sends() -> None:
+    """The first vector of the specification as it was in version 1."""
+    old = bytes.fromhex(
+        "99a568656c6c6f01d934313244334b6f6f574134586f70314a6154334d487877594d6b436570597376346950"
+        "566f704d5877437a35694859644266655342a3616461a433663261a677616c6b6572c2cf1886999c36a1800000"
+    )
+    desk, ada = Desk(A), NodeId("12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB")
+    desk.neighbours.handle(LinkUp(L1, ada, True), BEGIN)
+    note, close = desk.neighbours.handle(FrameReceived(L1, old), BEGIN)
+    assert isinstance(note, Note) and note.code == "version-mismatch"
+    assert "version 1" in str(note.fields["message"]) and "same meshd" in str(
+        note.fields["message"]
+    )
+    assert close == CloseLink(L1, "version-mismatch")
 
 
 def test_message_before_hello_closes_the_link() -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from meshd.gossip import gossip as gossiping
+from meshd.gossip import index as indexing
 from meshd.gossip.gossip import Gossip
-from meshd.gossip.table import Table
+from meshd.gossip.index import Index
+from meshd.gossip.peer import Peer
 from protocols.record import KINDS, read
+from protocols.tag import tag_of
 from tests.mutants.registry import mutant
 
 
 @mutant("an older record replaces a newer one", Gossip, "_accept")
 def no_sequence_check(original):
-    def accept(self, node, record, now):
+    def accept(self, node, record, now, hops):
         said = read(record)
         if said.author != self._me:
-            self._table._heard.pop((said.author, KINDS[type(said.body)]), None)
-            self._table._sorted = None
-        return original(self, node, record, now)
+            self._table._heard.pop(tag_of(said.author, KINDS[type(said.body)]), None)
+        return original(self, node, record, now, hops)
 
     return accept
 
@@ -38,26 +40,27 @@ def no_reservation(original):
 
 @mutant("a node does not know its own voice", Gossip, "_accept")
 def own_voice_ignored(original):
-    def accept(self, node, record, now):
-        return [] if read(record).author == self._me else original(self, node, record, now)
+    def accept(self, node, record, now, hops):
+        return [] if read(record).author == self._me else original(self, node, record, now, hops)
 
     return accept
 
 
-@mutant("digests leave out the last key", Table, "held")
-def digest_skips_the_last_key(original):
-    def held(self, low, high, now, *, whole):
-        found = original(self, low, high, now, whole=whole)
-        return found if now is None else found[:-1]
-
-    return held
+@mutant("listings leave out the last key", Index, "between")
+def listing_skips_the_last_key(original):
+    return lambda self, low, high: original(self, low, high)[:-1]
 
 
-@mutant("a neighbour counts as told when news waits for it", Gossip, "_queue")
+@mutant("digests do not see which of two statements is newer", indexing, "mark_of")
+def marks_without_sequence(original):
+    return lambda tag, sequence: original(tag, 0)
+
+
+@mutant("a neighbour is told nothing that waits a while", Peer, "queue")
 def told_too_early(original):
-    def queue(self, peer, key, now):
-        peer.told(key, self._table.get(key).statement.sequence)
-        original(self, peer, key, now)
+    def queue(self, tag, now, **how):
+        original(self, tag, now, **how)
+        self.has(tag)
 
     return queue
 

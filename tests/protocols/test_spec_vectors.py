@@ -20,10 +20,12 @@ from protocols.frame import FrameDecoder, encode_frame
 from protocols.job import Leased, Limits
 from protocols.link import PROTOCOL, VERSION
 from protocols.record import DOMAIN, Statement
+from protocols.tag import mark_of, tag_of
+from protocols.types import NodeId
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "protocols" / "SPEC.md").read_text(encoding="utf-8")
-CODECS = (protocols.LINK, protocols.JOB, protocols.BLOB, protocols.REPORT)
+CODECS = (protocols.LINK, protocols.JOB, protocols.BLOB, protocols.LETTER, protocols.REPORT)
 UNITS = {"ms": 10**6, "s": 10**9}
 
 VECTOR = re.compile(r"#### vector: (.+)\n\n```json\n(.+)\n```\n\n```hex\n([0-9a-f\n]+)```")
@@ -47,13 +49,21 @@ def plain(value: Any) -> Any:
 
 def kinds() -> dict[str, Any]:
     """Every message by its tag."""
-    unions = (protocols.LinkMessage, protocols.JobMessage, protocols.BlobMessage)
-    found = [kind for union in unions for kind in union.__args__]
+    messages = (protocols.JobMessage, protocols.BlobMessage, protocols.LetterMessage)
+    found = [kind for union in (protocols.LinkMessage, *messages) for kind in union.__args__]
     return {kind.__struct_config__.tag: kind for kind in (*found, protocols.Undelivered)}
 
 
 def structs() -> dict[str, Any]:
-    parts = (Hop, gossip.Held, record.Record, record.Statement, record.Presence, record.Beacon)
+    parts = (
+        Hop,
+        gossip.Held,
+        gossip.Span,
+        record.Record,
+        record.Statement,
+        record.Presence,
+        record.Beacon,
+    )
     more = (record.LinkState, record.Standing, Limits, Leased)
     return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more)}
 
@@ -120,6 +130,14 @@ def test_table_names_the_fields_in_order(name: str) -> None:
     assert tuple(fields) == structs()[name].__struct_fields__
 
 
+def test_tags_and_marks_are_as_told() -> None:
+    tag = tag_of(NodeId(KEYS[0][1]), "presence")
+    assert f"tag is {tag}, and with sequence 1 the mark {mark_of(tag, 1)}" in " ".join(SPEC.split())
+    digest, listing = (plain(VECTORS[name][0]) for name in ("digest", "listing"))
+    marks = [mark_of(*held) for held in listing[3]]
+    assert digest[1] == [[0, 0, len(marks), sum(marks) % (1 << 63)]]
+
+
 def test_protocol_id_and_version() -> None:
     assert f"`{PROTOCOL}`" in SPEC and f"Version {VERSION}." in SPEC
 
@@ -137,7 +155,10 @@ def said_codes() -> set[str]:
     """Codes that the code puts on the wire or closes links with."""
     calls = {"ProtocolError": 0, "_give_up": 1, "Refused": 2, "_unfetched": 2, "_fail": 1}
     found: set[str] = set()
-    homes = ["protocols", *(f"meshd/{x}" for x in ("forwarding", "gossip", "blobs", "scheduler"))]
+    homes = [
+        "protocols",
+        *(f"meshd/{x}" for x in ("forwarding", "gossip", "blobs", "letters", "scheduler")),
+    ]
     for path in (p for home in homes for p in (ROOT / home).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             values: list[ast.expr] = []

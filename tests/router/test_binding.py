@@ -66,3 +66,35 @@ def test_who_has_moved_since_the_roster_is_found_where_it_says() -> None:
     router.handle(RosterLoaded(roster(members({"A": ("n0", 0), "B": ("n1", 0)}))), 0)
     router.handle(Learnt(NodeId("B"), Presence("B", "n4", ()), 9), 9)
     assert (router.node_at(4), router.node_at(1)) == ("B", None)
+
+
+SAID = st.tuples(
+    st.sampled_from("ABCDEFGH"), st.sampled_from(["", "elsewhere", *PLAN.names]), st.integers(0, 3)
+)
+
+
+@given(st.lists(SAID), MEMBERS, st.lists(SAID))
+def test_who_lives_where_is_as_if_bound_anew_after_every_word(
+    before: list[tuple[str, str, int]],
+    listed: dict[str, tuple[str, int]],
+    after: list[tuple[str, str, int]],
+) -> None:
+    router = Router(NodeId("Z"))
+    router.handle(PlanLoaded(PLAN), 0)
+
+    def hear(said: list[tuple[str, str, int]]) -> None:
+        for name, site, at in said:
+            router.handle(Learnt(NodeId(name), Presence(name, site, ()), at), at)
+            must_agree()
+
+    def must_agree() -> None:
+        plain = sites(bind(PLAN, router.members.values(), ()))
+        assert {v: router.node_at(v) for v in range(PLAN.n_sites)} == {
+            v: plain.get(v) for v in range(PLAN.n_sites)
+        }
+        assert {v: router.site(node) for v, node in plain.items()} == {v: v for v in plain}
+
+    hear(before)
+    router.handle(RosterLoaded(roster(members(listed))), 0)
+    must_agree()
+    hear(after)
