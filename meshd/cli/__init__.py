@@ -10,7 +10,7 @@ import sys
 import typer
 from typer._click.exceptions import ClickException
 
-from meshd.cli import elements, export, facts, job, letters, mesh, route, sky, topology, up
+from meshd.cli import elements, export, facts, job, letters, mesh, route, sky, table, topology, up
 from meshd.cli.demo import demo
 from meshd.cli.talk import FAILED, INTERRUPTED, report
 from protocols.errors import InputError, MeshError
@@ -41,6 +41,7 @@ for command in (
     facts.nodes,
     sky.links,
     route.route,
+    table.table,
     elements.elements,
     export.export,
     mesh.ping,

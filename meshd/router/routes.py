@@ -13,6 +13,7 @@ from meshd.router.plain import sending
 from meshd.router.prediction import Leg, NextHop, Prediction
 from meshd.router.residents import Residents
 from meshd.router.roster import NOBODY, Member, Roster
+from meshd.router.table import Inquiry
 from meshd.router.tagged import Tagged
 from meshd.router.toward import arrival_at
 from meshd.seam import (
@@ -299,6 +300,10 @@ class Router:
             return None
         back = self.predict(destination, self._me, there.arrive)
         return (there, back) if back is not None else None
+
+    def inquiry(self) -> Inquiry:
+        """What a table of the next hops to all from here follows from, to be asked elsewhere."""
+        return Inquiry(self._me, self.plan, self._corrections, self._bound.vertex)
 
     def delays_from(self, node: NodeId, now: Instant) -> dict[NodeId, Duration]:
         """Nanoseconds to every node reachable from `node`, waits included."""
