@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 
@@ -183,9 +182,7 @@ class Node:
     def _join(self, effects: list[Effect], now: Instant) -> list[Effect]:
         """Effects in order, each signal replaced by what it led to; unheard ones go out."""
         joined: list[Effect] = []
-        waiting = deque(effects)
-        while waiting:
-            effect = waiting.popleft()
+        for effect in effects:
             if type(effect) not in self._subscribers:
                 joined.append(effect)
                 continue

@@ -42,8 +42,8 @@ def warm() -> None:
     sweep_search(snapshot_at(graph, start), targets)
     london, sydney = plan.index_of("London"), plan.index_of("Sydney")
     assert arrival_at(plan, london, start, EMPTY, sydney).path(sydney)
-    here, there = NodeId("London"), NodeId("Sydney")
-    assert Inquiry(here, plan, EMPTY, {here: london, there: sydney}).table(start).entries
+    nodes = {NodeId(name): site for site, name in enumerate(plan.names)}
+    assert Inquiry(NodeId("London"), plan, EMPTY, nodes).table(start).entries
     spare = Overlay(dead=frozenset({(0, 1)}), standing={london: ((sydney, MINUTE),)})
     assert earliest_arrival(plan, london, start, spare).arrival(sydney) is not None
     timeline_of(plan, (plan.index_of("London"), plan.index_of("Sydney")), (start, end))
