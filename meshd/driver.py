@@ -107,6 +107,7 @@ class Driver:
         self._ids = PacketIds(node.config.node, "d")
         self._inbox: deque[Event] = deque()
         self._wakeup = trio.Event()
+        self._still = False
         self._watchers: list[Watcher] = []
         self._uncommitted: list[list[Effect]] = []
         self._to_commit = trio.Event()
@@ -157,8 +158,15 @@ class Driver:
                 self._turn()
                 await self._rest()
 
+    def stand(self, *, still: bool) -> None:
+        """Take no event from now on, as a process that is stopped; or go on with all that came."""
+        self._still = still
+        self._wakeup.set()
+
     def _turn(self) -> None:
         """Handle what is due, a bounded number of events at a time."""
+        if self._still:
+            return
         due = self.node.next_deadline()
         if due is not None and due <= self.ports.clock.now():
             self._take(Woke())  # timers first: a full inbox must not starve them
@@ -174,11 +182,11 @@ class Driver:
     async def _rest(self) -> None:
         """Sleep until an event comes or the node's deadline."""
         await trio.lowlevel.checkpoint()
-        if self._inbox:
+        if self._inbox and not self._still:
             return
         self._wakeup = trio.Event()
         deadline = self.node.next_deadline()
-        if deadline is None:
+        if deadline is None or self._still:
             await self._wakeup.wait()
             return
         with trio.move_on_after(self.ports.clock.real_seconds_until(deadline)):

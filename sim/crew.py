@@ -39,7 +39,10 @@ from sim.orders import (
     Order,
     Roster,
     SetOff,
+    Skewed,
+    Stand,
     Take,
+    Trouble,
     Views,
     Want,
 )
@@ -72,7 +75,10 @@ class Crew:
             Offer: self._offer,
             Take: self._take,
             End: self._end,
-            Bar: lambda order: ground.bar(order.parted, order.out),
+            Bar: ground.bar,
+            Trouble: ground.trouble,
+            Stand: self._stand,
+            Skewed: self._skew,
             Look: self._look,
             Views: self._views,
             Count: self._count,
@@ -135,6 +141,17 @@ class Crew:
         self._ground.sever(order.name)
         self.fleet.kill(order.name)
         return custody
+
+    def _stand(self, order: Stand) -> None:
+        daemon = self._daemon(order.name)
+        if daemon is not None:
+            daemon.driver.stand(still=order.still)
+
+    def _skew(self, order: Skewed) -> None:
+        self._ground.skew(order)
+        daemon = self._daemon(order.name)
+        if daemon is not None:
+            daemon.driver.post(RecordsLoaded(()))  # it sleeps until an instant of its last clock
 
     def _presence(self, name: str) -> tuple[Record, ...]:
         daemon = self._daemon(name)

@@ -11,6 +11,7 @@ from meshd.seam import Event
 from meshd.topology import ContactPlan
 from protocols.types import Instant
 from sim.ground import Ground, Ways
+from sim.orders import Bar
 from sim.simclock import SimClock, SimMission
 from sim.wire import Wire, WireTransport
 from sim.work import ModelledWork, TimedWork
@@ -40,8 +41,8 @@ class Laboratory(Ground):
 
     # --- Ground ---------------------------------------------------------------------------------
 
-    def bar(self, parted: tuple[str, ...], out: tuple[str, ...]) -> None:
-        super().bar(parted, out)
+    def bar(self, order: Bar) -> None:
+        super().bar(order)
         self.wire.notice_silence()
 
     def sever(self, name: str) -> None:

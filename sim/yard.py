@@ -30,7 +30,7 @@ from sim.channel import Answer, Ask, Channel, FromYard, Heard, Refusal, Setup, T
 from sim.crew import Crew
 from sim.ground import Ground, Ways
 from sim.links import SILENCE_NS
-from sim.orders import Order
+from sim.orders import Bar, Order
 from sim.realclock import HeldClock
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting, setting_of
@@ -77,9 +77,9 @@ class RealGround(Ground):
     async def set_off(self, real: Instant) -> None:
         await self._held_clock.set_off(real)
 
-    def bar(self, parted: tuple[str, ...], out: tuple[str, ...]) -> None:
+    def bar(self, order: Bar) -> None:
         """Links across a cut fall silent, at either end by itself."""
-        super().bar(parted, out)
+        super().bar(order)
         for name, daemon in self._daemons.items():
             for info in daemon.links.peers():
                 if not self._joined(name, info.node):

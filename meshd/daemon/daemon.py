@@ -30,7 +30,7 @@ from meshd.daemon.console import Console
 from meshd.daemon.plans import Coming, Plans, World, world_of
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
-from meshd.ports import ExecutorPort
+from meshd.ports import ClockPort, ExecutorPort
 from meshd.recording import Header, Journal
 from meshd.scheduler.holder import WorkPolicy
 from meshd.seam import Event, PlanLoaded
@@ -64,6 +64,10 @@ class Shared:
     def identity(self, daemon: Daemon) -> Identity:
         """Its key, made at its first start."""
         return load_or_create(daemon.home / "identity.key")
+
+    def clock_of(self, daemon: Daemon) -> ClockPort:
+        """What tells its node the time."""
+        return self.clock
 
     def transport(self, daemon: Daemon) -> ITransport | None:
         """What carries its connections; None for TCP."""
@@ -154,7 +158,7 @@ class Daemon:
         self.node = Node(who, Random(seed), signer, shared.verifier.verify)
         self.executor = shared.executor(self, self._post)
         self.links = self._make_links(self.config.listen)
-        ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
+        ports = Ports(shared.clock_of(self), self.links, self.store, self.blobs, self.executor)
         self.driver = Driver(self.node, ports, journal)
         self.console = Console(self)
 
