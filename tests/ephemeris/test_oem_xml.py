@@ -13,7 +13,8 @@ from meshd.ephemeris.oem import parse_oem
 from meshd.ephemeris.oem_xml import parse_oem_xml
 from meshd.ephemeris.tables import Tables, Tabulated
 from protocols.errors import InputError
-from tests.ephemeris.tabled import HEADER, LAGRANGE_9, LOW, between, grid, segment, truth
+from protocols.types import MINUTE
+from tests.ephemeris.tabled import HEADER, LAGRANGE_9, LOW, T0, between, grid, segment, truth
 
 
 @pytest.fixture
@@ -36,9 +37,10 @@ def test_both_notations_say_the_same(both: tuple[str, str]) -> None:
     assert isinstance(found, Tabulated)
     mine, theirs = Tables.of(found.segments), Tables.of(parse_oem(kvn).segments)
     assert mine.names == theirs.names == ("LOW",)
-    at = between()[:200]
+    at = between()
+    at = at[at < T0 + 30 * MINUTE]
     for one, other in zip(mine.states(at), theirs.states(at), strict=True):
-        assert np.isfinite(one).all(axis=2).sum() > 50
+        assert at.size >= 5 and np.isfinite(one).all()
         assert np.allclose(one, other, rtol=0, atol=1e-6, equal_nan=True)
 
 
