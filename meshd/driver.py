@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, get_args
 
 import trio
 
@@ -19,6 +19,9 @@ from meshd.seam import (
     Effect,
     Event,
     FrameReceived,
+    LetterArrived,
+    LetterKept,
+    LetterSettled,
     Note,
     OpenLink,
     PayloadArrived,
@@ -53,7 +56,10 @@ custody, gossip is levelled by digests. What the world reports besides comes at 
 WATCHERS_MAX = 64
 WATCHED_MAX = 1_024
 
-Happening: TypeAlias = ReportJob | Note | PayloadArrived | PayloadLost
+Happening: TypeAlias = (
+    ReportJob | Note | PayloadArrived | PayloadLost | LetterKept | LetterSettled | LetterArrived
+)
+_HAPPENINGS = get_args(Happening)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +241,8 @@ class Driver:
                 self._write(effect)
             case ReleaseBlob(cid=cid):
                 ports.blobs.release(cid)
-            case ReportJob() | Note() | PayloadArrived() | PayloadLost():
-                self._tell(effect)
+            case told if isinstance(told, _HAPPENINGS):
+                self._tell(told)
             case _:
                 raise AssertionError(f"no driver carries out {effect!r}")
 

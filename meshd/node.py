@@ -10,6 +10,7 @@ from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
 from meshd.gossip.gossip import Gossip
+from meshd.letters.letters import Letters
 from meshd.router.routes import Router
 from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.scheduler import Scheduler
@@ -25,6 +26,8 @@ from meshd.seam import (
     JobCancelled,
     JobSubmitted,
     Learnt,
+    LetterPosted,
+    LetterTaken,
     LinkDown,
     LinkFailed,
     LinkLost,
@@ -50,7 +53,7 @@ from protocols.record import Presence, Signer, Verifier
 from protocols.types import HOUR, Instant, NodeId
 
 PRESENCE_TTL_NS = 24 * HOUR
-OWN_PORTS = ("job", "blob", "ping", "report")
+OWN_PORTS = ("job", "blob", "letter", "ping", "report")
 """Payload ports that machines of the node itself listen on; the rest is for applications."""
 
 
@@ -75,6 +78,7 @@ class Node:
         self.forwarder = Forwarder(me, self.router, self.neighbours)
         self.gossip = Gossip(me, rng, signer, verifier)
         self.blobs = Blobs(me, self.router)
+        self.letters = Letters(me, self.router)
         self.scheduler = Scheduler(me, self.router, config.work)
         self._machines: tuple[Machine, ...] = (
             self.router,
@@ -82,6 +86,7 @@ class Node:
             self.forwarder,
             self.gossip,
             self.blobs,
+            self.letters,
             self.scheduler,
         )
         self._subscribers = self._table(Echo())
@@ -92,9 +97,10 @@ class Node:
     def _table(self, echo: Machine) -> dict[type, tuple[Machine, ...]]:
         """Who hears what, in order: the router first, so that the others ask it afterwards."""
         router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
-        gossip, blobs, scheduler = self.gossip, self.blobs, self.scheduler
+        gossip, blobs, letters = self.gossip, self.blobs, self.letters
+        scheduler = self.scheduler
         return {
-            Started: (gossip, blobs, neighbours, scheduler),
+            Started: (gossip, blobs, neighbours, forwarder, letters, scheduler),
             LinkUp: (neighbours,),
             LinkDown: (neighbours,),
             LinkFailed: (neighbours,),
@@ -110,8 +116,10 @@ class Node:
             Learnt: (router, neighbours, scheduler),
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
-            PayloadArrived: (forwarder, blobs, scheduler, echo),
-            PayloadLost: (scheduler,),
+            PayloadArrived: (forwarder, blobs, letters, scheduler, echo),
+            PayloadLost: (letters, scheduler),
+            LetterPosted: (letters,),
+            LetterTaken: (letters,),
             JobSubmitted: (scheduler,),
             JobCancelled: (scheduler,),
             ShardFinished: (blobs, scheduler),

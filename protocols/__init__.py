@@ -7,6 +7,7 @@
 | packet port "job"          | Offer, Accept, Decline, Renew, Finished, Release,               |
 |                            | Ready, Stored, Unfetched                                        |
 | packet port "blob"         | Want, Chunk, Missing                                            |
+| packet port "letter"           | Letter, Receipt                                                 |
 | packet port "report"       | Undelivered                                                     |
 | packet port "ping"         | any payload, returned unchanged on port "pong"                  |
 
@@ -25,6 +26,7 @@ from protocols.errors import MALFORMED, ProtocolError
 from protocols.forward import Accepted, Packet, Refused, Undelivered
 from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.job import JobMessage
+from protocols.letter import LetterMessage
 from protocols.link import Hello
 
 LinkMessage: TypeAlias = (
@@ -67,4 +69,5 @@ class Codec(Generic[T]):
 LINK: Codec[LinkMessage] = Codec(LinkMessage)
 JOB: Codec[JobMessage] = Codec(JobMessage)
 BLOB: Codec[BlobMessage] = Codec(BlobMessage)
+LETTER: Codec[LetterMessage] = Codec(LetterMessage)
 REPORT: Codec[Undelivered] = Codec(Undelivered)

@@ -11,6 +11,9 @@ from protocols.types import Cid, JobId, NodeId, PacketId
 PAYLOAD_BYTES_MAX = 196_608
 """What one packet may carry; with its header it fits a frame (`FRAME_BYTES_MAX`)."""
 
+LETTER_BYTES_MAX = PAYLOAD_BYTES_MAX - 1_024
+"""A letter's body: with what is said of it, it fits a payload."""
+
 CHUNK_BYTES_MAX = 49_152
 """A blob's piece: four in flight stay under a yamux window (256 KiB)."""
 

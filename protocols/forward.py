@@ -46,7 +46,10 @@ class Hop(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Packet(msgspec.Struct, frozen=True, array_like=True, tag="packet"):
-    """`dead` is what the packet met: links found dead, so that no later hop tries them again."""
+    """`dead` is what the packet met: links found dead, so that no later hop tries them again.
+
+    A `durable` one is on disk at each relay before that accepts it.
+    """
 
     id: Packet_
     source: Node
@@ -58,6 +61,7 @@ class Packet(msgspec.Struct, frozen=True, array_like=True, tag="packet"):
     hop_limit: Annotated[int, Meta(ge=0, le=HOP_LIMIT_MAX)]
     hops: Annotated[tuple[Hop, ...], Meta(max_length=HOP_LIMIT_MAX + 1)] = ()
     dead: Annotated[tuple[tuple[Node, Node], ...], Meta(max_length=DEAD_LINKS_MAX)] = ()
+    durable: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):

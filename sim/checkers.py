@@ -182,8 +182,8 @@ def _decoded(frame: bytes) -> LinkMessage | None:
 def conserved(tally: Tally, held: Set[PacketId]) -> dict[str, int]:
     """Packets sent = delivered + lost with a code + still held; raises Violation when some vanish.
 
-    `held` is in custody of the living. What was in that of a node when it was killed, and nowhere
-    else, is lost as "node-killed".
+    `held` is in custody of the living, and on the disks of the dead. What was in memory of a node
+    when it was killed, and nowhere else, is lost as "node-killed".
     """
     counts = {"sent": len(tally.sent), "delivered": len(tally.delivered()), "lost": 0, "held": 0}
     for sent in tally.missing():

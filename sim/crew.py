@@ -177,9 +177,8 @@ class Crew:
         now, here = self.now, daemon.identity.node_id
         sent = Sent(order.packet, here, order.destination, order.port, now)
         sent.foresee(daemon.node.router, now)
-        payload, lifetime = bytes(order.size_bytes), order.lifetime_ns
-        offer = PayloadOffered(order.packet, order.destination, order.port, payload, lifetime)
-        daemon.driver.post(offer)
+        what = (order.port, bytes(order.size_bytes), order.lifetime_ns, order.durable)
+        daemon.driver.post(PayloadOffered(order.packet, order.destination, *what))
         return Offered(now, sent.predicted, sent.predicted_path)
 
     def _take(self, order: Take) -> Instant | None:

@@ -252,7 +252,8 @@ class DaemonMesh(ABC):
         sent = Sent(packet, self._id[source], there, port, self.now, action.size_bytes)
         self.tally.sent[packet] = sent
         lifetime_ns = parse_duration(action.lifetime)
-        order = Offer(packet, source, there, port, action.size_bytes, lifetime_ns)
+        durable = isinstance(action, Send) and action.durable
+        order = Offer(packet, source, there, port, action.size_bytes, lifetime_ns, durable)
         offered = await self._host_of(source).do(order)
         if offered is None:
             sent.lost = "source-down"

@@ -13,6 +13,10 @@ from meshd.blobs.fetch import BLOB_PORT, piece_of, written
 from meshd.seam import (
     CloseLink,
     Effect,
+    LetterArrived,
+    LetterKept,
+    LetterSettled,
+    LetterTaken,
     Note,
     OpenLink,
     PayloadArrived,
@@ -31,12 +35,15 @@ from meshd.seam import (
 from protocols.cid import cid_of
 from protocols.forward import PacketIds
 from protocols.job import JobSpec
-from protocols.types import Cid, Duration
+from protocols.types import SECOND, Cid, Duration
 from sim.host import Host
 from sim.links import Links
 
 if TYPE_CHECKING:
     from sim.world import World
+
+READING_NS = 5 * SECOND
+"""How long a letter lies in a mailbox before it is taken."""
 
 
 class Performer:
@@ -60,6 +67,9 @@ class Performer:
             Note: self._tell,
             PayloadArrived: self._tell,
             PayloadLost: self._tell,
+            LetterKept: self._tell,
+            LetterSettled: self._tell,
+            LetterArrived: self._read_letter,
         }
 
     def perform(self, host: Host, effects: list[Effect]) -> None:
@@ -98,6 +108,11 @@ class Performer:
 
     def _tell(self, host: Host, effect: Effect) -> None:
         self._world.tally.hear(effect, self._world.now)
+
+    def _read_letter(self, host: Host, arrived: LetterArrived) -> None:
+        """Whoever reads there takes a letter after a while."""
+        world = self._world
+        world.post(host, LetterTaken(arrived.number), world.now + READING_NS)
 
     # --- shards ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from protocols.errors import InputError
 from protocols.types import Instant
 from sim.fates import job_fate, packet_fate
 from sim.jobs import busiest, files_of, modelled_job
+from sim.mail import post
 from sim.mesh import Mesh
 from sim.observe import look, observe
 from sim.outcome import Outcome, Sample
@@ -23,6 +24,7 @@ from sim.scenario.actions import (
     Outage,
     Partition,
     Ping,
+    Post,
     Recover,
     Restart,
     Restore,
@@ -56,6 +58,7 @@ class HeapMesh:
         self._table: dict[type, Callable[[Any], str | None]] = {
             Send: self._send,
             Ping: self._send,
+            Post: self._post,
             Submit: self._submit,
             Start: lambda action: self.world.start(*listed(action.nodes)),
             Kill: self._kill,
@@ -121,8 +124,13 @@ class HeapMesh:
 
     def _send(self, action: Send | Ping) -> str:
         port = "ping" if isinstance(action, Ping) else "app"
-        payload, lifetime = bytes(action.size_bytes), parse_duration(action.lifetime)
-        return self.world.send(action.source, action.destination, payload, port, lifetime)
+        durable = isinstance(action, Send) and action.durable
+        what = (bytes(action.size_bytes), port, parse_duration(action.lifetime), durable)
+        return self.world.send(action.source, action.destination, *what)
+
+    def _post(self, action: Post) -> str:
+        body, lifetime = bytes(action.size_bytes), parse_duration(action.lifetime)
+        return post(self.world, action.source, action.destination, body, action.stream, lifetime)
 
     def _submit(self, action: Submit) -> str:
         inputs, model = files_of(self.seed, action, len(self.world.tally.jobs))

@@ -46,7 +46,9 @@ class Host:
     swallows: bool = False
     """A black hole: it accepts packets for others and drops them."""
     excused: set[str] = field(default_factory=set)
-    """Promises that a fault has made void here: "sequence", "jobs", "results", "disk"."""
+    """Promises that a fault has made void here: "sequence", "jobs", "results",
+    "custody", "disk".
+    """
     handled: int = 0
     """Events that changed something, as the checkers count them."""
     woken_at: Instant = -1

@@ -62,6 +62,7 @@ class Offer(Order[Offered | None], frozen=True):
     port: str
     size_bytes: int
     lifetime_ns: Duration
+    durable: bool
 
 
 class Take(Order[Instant | None], frozen=True):

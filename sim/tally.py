@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from meshd.forwarding.custody import kept_in
 from meshd.node import Node
 from meshd.router.routes import Router
-from meshd.seam import Effect, Note, PayloadArrived, PayloadLost, ReportJob
+from meshd.seam import (
+    Effect,
+    LetterKept,
+    LetterSettled,
+    Note,
+    PayloadArrived,
+    PayloadLost,
+    ReportJob,
+)
 from protocols.types import Duration, Instant, JobId, NodeId, PacketId
 
 STEPS_MAX = 100_000
@@ -63,12 +72,29 @@ class JobLog:
     ended_at: Instant | None = None
 
 
+@dataclass(slots=True)
+class Posted:
+    """One letter an application gave."""
+
+    letter: PacketId
+    source: NodeId
+    destination: NodeId
+    stream: str
+    at: Instant
+    kept: bool = False
+    """Its sender has it on disk: from then on it must arrive or expire."""
+    state: str = "sending"
+    """Then "ok", or the code of its end."""
+    settled_at: Instant | None = None
+
+
 class Tally:
     """Hears every effect; keeps those that a person would ask about."""
 
     def __init__(self) -> None:
         self.sent: dict[PacketId, Sent] = {}
         self.jobs: dict[JobId, JobLog] = {}
+        self.letters: dict[PacketId, Posted] = {}
         self.notes: Counter[str] = Counter()
         self.swallowed: set[PacketId] = set()
         """Dropped by black holes."""
@@ -87,6 +113,10 @@ class Tally:
                     self._lost(PacketId(str(fields["packet"])), str(fields["code"]))
             case ReportJob():
                 self._report(effect, now)
+            case LetterKept(letter=letter):
+                self.letters[letter].kept = True
+            case LetterSettled(letter=letter, code=code):
+                self.letters[letter].state, self.letters[letter].settled_at = code, now
 
     def _arrived(self, arrived: PayloadArrived, now: Instant) -> None:
         packet = arrived.packet
@@ -137,3 +167,8 @@ class Tally:
 def custody_of(node: Node) -> tuple[PacketId, ...]:
     """The packets a node has in custody."""
     return tuple(custody.packet.id for custody in node.forwarder.view())
+
+
+def custody_on(rows: Mapping[str, bytes]) -> tuple[PacketId, ...]:
+    """The packets that a node would have in custody if it started from these rows."""
+    return tuple(packet.id for packet in kept_in(rows.items()))

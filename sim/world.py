@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import msgspec
@@ -37,7 +38,7 @@ from sim.host import Host, signed
 from sim.links import Links
 from sim.medium import Medium
 from sim.queue import Action, CalendarQueue, Queue
-from sim.tally import JobLog, Sent, Tally, custody_of
+from sim.tally import JobLog, Sent, Tally, custody_of, custody_on
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
@@ -130,6 +131,10 @@ class World:
         assert node is not None, f"{name} is down"
         return node
 
+    def packet_id(self, name: str) -> PacketId:
+        """The next name for something that a node is given to send."""
+        return self._ids[name].next(self.now)
+
     def host_of(self, node: NodeId) -> Host | None:
         return self._by_id.get(node)
 
@@ -157,12 +162,13 @@ class World:
         host = self.hosts[name]
         if host.node is None:
             return
-        self.tally.died(custody_of(host.node))
+        custody = custody_of(host.node)
         for event in host.stall.waiting if host.stall else ():
             if isinstance(event, PayloadOffered) and event.packet in self.tally.sent:
                 self.tally.sent[event.packet].died = True
         chance = number(self.seed, "crash", name, host.life) if torn else 0
         survived, lost = host.disk.crash(chance)
+        self.tally.died(set(custody).difference(custody_on(host.rows)))
         self.saw("a crash lost rows that were not yet on disk", lost)
         self.saw("rows on their way to disk survived a crash", survived)
         self.links.die(host)
@@ -191,7 +197,7 @@ class World:
         """Lay a cable between two nodes, and have the first keep a standing link to the second."""
         one, other = self.hosts[a], self.hosts[b]
         self.medium.lay(one.index, other.index, delay_ns)
-        self._ask(one, StandingWanted(other.id, other.address))
+        self.ask(one, StandingWanted(other.id, other.address))
 
     def send(
         self,
@@ -200,11 +206,12 @@ class World:
         payload: bytes = b"",
         port: str = "app",
         lifetime_ns: Duration = PACKET_LIFETIME_NS,
+        durable: bool = False,
     ) -> PacketId:
         """Give a payload to a node to carry; `tally.sent` tells what became of it."""
         host, to = self.hosts[source], self.hosts[destination]
-        packet = self._ids[source].next(self.now)
-        offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns)
+        packet = self.packet_id(source)
+        offer = PayloadOffered(packet, to.id, port, payload, lifetime_ns, durable)
         self.tally.sent[packet] = Sent(packet, host.id, to.id, port, self.now, len(payload))
         self.schedule(self.now, self._offer, (host, offer))
         return packet
@@ -217,10 +224,10 @@ class World:
         """Give a job to a node, its files first, as the daemon's API does."""
         host = self.hosts[name]
         for data in blobs:
-            self._ask(host, BlobStored(host.blobs.put(data), len(data)))
+            self.ask(host, BlobStored(host.blobs.put(data), len(data)))
         job = JobId(f"job-{len(self.tally.jobs) + 1}")
         self.tally.jobs[job] = JobLog(job, host.id, self.now, len(spec.shards), spec.name)
-        self._ask(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
+        self.ask(host, JobSubmitted(job, msgspec.msgpack.encode(spec)))
         return job
 
     def job(self, job: JobId) -> JobView | None:
@@ -264,8 +271,9 @@ class World:
 
     def packets(self) -> dict[str, int]:
         """Packets sent, delivered, lost and held. Raises Violation when one has vanished."""
-        alive = [host.node for host in self.hosts.values() if host.node]
-        return conserved(self.tally, {packet for node in alive for packet in custody_of(node)})
+        hosts = self.hosts.values()
+        held = [custody_of(host.node) if host.node else custody_on(host.rows) for host in hosts]
+        return conserved(self.tally, set(chain.from_iterable(held)))
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -348,7 +356,7 @@ class World:
         names = {self.plan.names[contact.peer]: None for contact in self.plan.contacts_of(site)}
         return [other for other in self.hosts.values() if other.config.site in names]
 
-    def _ask(self, host: Host, event: Event) -> None:
+    def ask(self, host: Host, event: Event) -> None:
         """An event from outside, now, for whoever lives there by then; the down hear nothing."""
         self.schedule(self.now, self._heard, (host, event))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from meshd.cli.client import Client
 from meshd.cli.talk import Home, Json, emit, facts, length, ms, size, table
+from meshd.client.connection import Client
 
 
 def status(home: Home = None, json: Json = False) -> None:

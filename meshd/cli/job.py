@@ -12,8 +12,8 @@ import msgspec
 import typer
 
 from meshd.cli import jobfile, results
-from meshd.cli.client import Client, job_path
 from meshd.cli.talk import Home, Json, emit, facts, length, say, table
+from meshd.client.connection import Client, job_path
 from protocols.errors import InputError, MeshError
 
 if TYPE_CHECKING:

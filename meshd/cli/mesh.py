@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from meshd.cli.client import Client
 from meshd.cli.talk import Home, Json, emit, exit_code, ms, say, table
+from meshd.client.connection import Client
 from protocols.errors import MeshError
 
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="A name, a site or an id.")]

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from meshd.cli.client import Client
 from meshd.cli.sky import Catalog, Constellation, PlanFile, warn
 from meshd.cli.talk import NO_ROUTE, Home, Json, emit, facts, ms, say
+from meshd.client.connection import Client
 from protocols.errors import InputError
 
 A = Annotated[str, typer.Argument(metavar="A", help="A node, a site or a city.")]
@@ -56,7 +56,9 @@ def route(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """The way between two nodes, or, offline, between two places of a sky or plan.
+    """The way between two nodes of a mesh, or, offline, between two places of a sky or plan.
+
+    A daemon answers from its plan and what it knows to be down or away.
 
     Energy counts 1 for each hop and (range / 2,000 km)^2 for sending over it. A stable path is kept
     while it is open and at most --stay percent longer than the best.
@@ -65,36 +67,49 @@ def route(
 
     Example: meshd route Manila Dalian --constellation hypatia:kuiper_630 --timeline 200s --json
     """
-    more = bool(span or step or plot or explain or k > 1 or by != "delay")
+    told: dict[str, Any] = {
+        "at": at, "timeline": span, "step": step, "by": by, "stay_percent": stay,
+        "k": k, "disjoint": disjoint, "explain": explain,
+    }  # fmt: skip
     if constellation or catalog or plan:
-        from meshd.cli.setting import Source  # numpy: 150 ms
-        from meshd.cli.timeline import Wish, route_wish
-
-        where = Source(constellation, catalog, plan)
-        wish = Wish(where, at, span, step, by, stay, k, disjoint, explain, plot)
-        answer = route_wish((source, target), wish, warn)
-    elif more:
-        message = "a daemon tells the best way at one instant; for more name what to predict from"
-        raise InputError("usage", f"{message}: --constellation, --catalog or --plan")
+        answer = _offline((source, target), (constellation, catalog, plan), told, plot)
+    elif plot:
+        message = "--plot draws what is predicted here: add --constellation, --catalog or --plan"
+        raise InputError("usage", message)
     else:
-        answer = Client(home).get("/v1/route", {"from": source, "to": target, "at": at})
+        asked = {name: str(value) for name, value in told.items() if value is not None}
+        answer = Client(home).get("/v1/route", {"from": source, "to": target, **asked})
     if json:
         emit(answer)
     else:
-        _show(answer, more)
+        _show(answer)
     if "changes" not in answer and not answer["path"]:
         raise typer.Exit(NO_ROUTE)
 
 
-def _show(answer: dict[str, Any], more: bool) -> None:
-    if more:
-        from meshd.cli.timeline import show_more, show_timeline
+def _offline(
+    places: tuple[str, str],
+    source: tuple[str | None, list[str] | None, str | None],
+    told: dict[str, Any],
+    plot: str | None,
+) -> dict[str, Any]:
+    from meshd.cli.setting import Source  # numpy: 150 ms
+    from meshd.cli.timeline import route_wish
+    from meshd.router.wish import Wish
 
-        if "changes" in answer:
-            show_timeline(answer)
-            return
+    return route_wish(places, Source(*source), Wish(**told), plot, warn)
+
+
+def _show(answer: dict[str, Any]) -> None:
+    if "changes" in answer:
+        from meshd.cli.timeline import show_timeline
+
+        show_timeline(answer)
+        return
     _show_route(answer)
-    if more:
+    if "alternatives" in answer or "explain" in answer:
+        from meshd.cli.timeline import show_more
+
         show_more(answer)
 
 

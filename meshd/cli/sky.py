@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meshd.cli.client import Client
 from meshd.cli.talk import Home, Json, emit, ms, say, table
+from meshd.client.connection import Client
 from protocols.errors import InputError
 
 if TYPE_CHECKING:

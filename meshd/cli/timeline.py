@@ -5,101 +5,47 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from typing import Any
 
 from meshd.cli.setting import Setting, Source, Warn, open_setting
 from meshd.cli.talk import facts, length, ms, say, table
-from meshd.ephemeris import format_time, parse_duration
-from meshd.router.answers import route_json, why_no_route
-from meshd.router.disjoint import Apart, disjoint_routes
-from meshd.router.explain import explain
-from meshd.router.objective import DELAY, objective_of
-from meshd.router.offline import ROUTE_WINDOW_NS, route_answer
-from meshd.router.steady import steadiness, steady_timeline
-from meshd.router.timeline import TIMELINE_MAX_NS, Timeline, timeline_of
-from meshd.router.timeline_answers import alternatives_json, explanation_json, timeline_json
-from protocols.errors import InputError, MeshError
-from protocols.types import Duration, Instant
+from meshd.router.wish import Wish, at_once, follow
+from protocols.types import Instant
 
-STEADY = "stable"
 PATH_SHOWN_MAX = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What was asked for besides the two ends, as it was typed."""
-
-    source: Source
-    at: str | None = None
-    span: str | None = None
-    step: str | None = None
-    by: str = "delay"
-    stay_percent: float = 10.0
-    k: int = 1
-    disjoint: str = "nodes"
-    explain: bool = False
-    plot: str | None = None
-
-    @property
-    def over_time(self) -> bool:
-        return bool(self.span or self.plot)
-
-    def check(self) -> None:
-        """Raises InputError "usage" for wishes that do not go together."""
-        if self.step and not self.over_time:
-            raise InputError("usage", "--step is for a timeline: add --timeline 1h")
-        if self.by == STEADY and not self.over_time:
-            raise InputError("usage", "--by stable is for a timeline: add --timeline 1h")
-        if self.over_time and (self.k > 1 or self.explain):
-            raise InputError("usage", "--k and --explain are for one instant: leave out --timeline")
-        if self.disjoint not in ("nodes", "links"):
-            raise InputError("usage", f"--disjoint is nodes or links, not {self.disjoint!r}")
-
-
-def route_wish(ends: tuple[str, str], wish: Wish, warn: Warn) -> dict[str, Any]:
+def route_wish(
+    places: tuple[str, str], source: Source, wish: Wish, plot: str | None, warn: Warn
+) -> dict[str, Any]:
     """The answer to a wish, from a sky or plan alone. Raises MeshError "no-route"."""
+    if plot and not wish.timeline:
+        wish = replace(wish, timeline="1h")
     wish.check()
-    setting = open_setting(ends, wish.source)
-    told = setting.told(setting.at(wish.at), warn)
-    return {**(_over_time if wish.over_time else _at_once)(setting, wish), **told}
-
-
-# --- over time ------------------------------------------------------------------------------------
-
-
-def _over_time(setting: Setting, wish: Wish) -> dict[str, Any]:
-    span = parse_duration(wish.span or "1h")
-    step = parse_duration(wish.step) if wish.step else None
-    if not 0 < span <= TIMELINE_MAX_NS:
-        raise InputError("bad-duration", "a timeline is up to 24h long")
-    start = setting.at(wish.at)
-    end = setting.end_of(start, span)
-    objective = DELAY if wish.by == STEADY else objective_of(wish.by)
-    with _shown("predicting contacts", (start, end)):
-        plan = setting.plan(start, end)
+    setting = open_setting(places, source)
+    when = setting.at(wish.at)
+    told = setting.told(when, warn)
+    if wish.timeline:
+        return {**_over_time(setting, wish, plot), **told}
+    plan = setting.plan(when, when + wish.window_ns())
     a, b = map(plan.index_of, setting.names)
-    with _shown("following paths", (start, end)) as progress:
-        best = timeline_of(plan, (a, b), (start, end), objective, progress)
-    answer, shown = _told(setting, wish, best, step)
-    if wish.plot:
-        from meshd.cli.figure import draw_rtt  # matplotlib: 0.5 s
-
-        answer["plot"] = str(draw_rtt(shown, best if shown is not best else None, wish.plot))
-    return answer
+    return {**at_once(plan, (a, b), when, wish, setting.sight_at()), **told}
 
 
-def _told(
-    setting: Setting, wish: Wish, best: Timeline, step: Duration | None
-) -> tuple[dict[str, Any], Timeline]:
-    if wish.by != STEADY:
-        otherwise = "became shorter" if wish.by == "delay" else "came to cost less"
-        return timeline_json(best, setting.sight_at(), step, otherwise), best
-    steady = steady_timeline(best, wish.stay_percent / 100)
-    otherwise = f"the one before came to be {wish.stay_percent:g}% longer than the best"
-    answer = timeline_json(steady, setting.sight_at(), step, otherwise)
-    answer |= {"by": STEADY, "stay_percent": wish.stay_percent}
-    return {**answer, "against_best": asdict(steadiness(steady, best))}, steady
+def _over_time(setting: Setting, wish: Wish, plot: str | None) -> dict[str, Any]:
+    start = setting.at(wish.at)
+    window = start, setting.end_of(start, wish.window_ns())
+    with _shown("predicting contacts", window):
+        plan = setting.plan(*window)
+    a, b = map(plan.index_of, setting.names)
+    with _shown("following paths", window) as progress:
+        found = follow(plan, (a, b), window, wish, setting.sight_at(), progress)
+    if not plot:
+        return found.answer
+    from meshd.cli.figure import draw_rtt  # matplotlib: 0.5 s
+
+    return {**found.answer, "plot": str(draw_rtt(found.shown, found.best, plot))}
 
 
 @contextmanager
@@ -120,32 +66,6 @@ def _shown(what: str, span: tuple[Instant, Instant]) -> Iterator[Callable[[Insta
         if live:
             sys.stderr.write("\r" + " " * width + "\r")
             sys.stderr.flush()
-
-
-# --- at one instant -------------------------------------------------------------------------------
-
-
-def _at_once(setting: Setting, wish: Wish) -> dict[str, Any]:
-    when, objective = setting.at(wish.at), objective_of(wish.by)
-    plan = setting.plan(when, when + ROUTE_WINDOW_NS)
-    a, b = map(plan.index_of, setting.names)
-    found = route_answer(plan, a, b, when, objective=objective)
-    answer: dict[str, Any] = {"basis": "plan"}
-    if found is not None:
-        answer |= {**route_json(found), "by": objective.name}
-    elif not wish.explain:
-        raise MeshError("no-route", f"no route: {why_no_route(plan, a, b, when)}")
-    else:
-        ends = {"from": setting.names[0], "to": setting.names[1], "at": format_time(when)}
-        answer |= {**ends, "path": [], "why": why_no_route(plan, a, b, when)}
-    if wish.k > 1:
-        apart: Apart = "nodes" if wish.disjoint == "nodes" else "links"
-        routes = disjoint_routes(plan, (a, b), when, wish.k, apart, objective)
-        answer |= {"disjoint": apart, "alternatives": alternatives_json(plan, routes)}
-    if wish.explain:
-        told = explain(plan, (a, b), when, setting.sight_at(), objective)
-        answer["explain"] = explanation_json(plan, told, when)
-    return answer
 
 
 # --- for people -----------------------------------------------------------------------------------

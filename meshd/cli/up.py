@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from meshd.cli.client import Client
 from meshd.cli.talk import Home, Json, emit, report, say
+from meshd.client.connection import Client
 from meshd.config import Config, home_folder, load_config
 from protocols.errors import MeshError
 

@@ -12,10 +12,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from meshd.daemon.names import Names
+from meshd.daemon.post import Post
 from meshd.daemon.probes import Probes
+from meshd.daemon.renewal import Renewal
 from meshd.daemon.skyview import Skyview
 from meshd.daemon.work import Work
 from meshd.ephemeris.timescale import format_time
+from meshd.router.wish import Wish
 from meshd.scheduler.holder import Stage
 from meshd.scheduler.states import Status
 from protocols.record import Beacon
@@ -36,8 +39,10 @@ class Console:
         self._daemon = daemon
         self._names = Names(daemon.identity.node_id, daemon.node.router)
         self._sky = Skyview(daemon, self._names)
+        self._renewal = Renewal(daemon)
         self._probes = Probes(daemon, self._names)
         self._work = Work(daemon, self._names)
+        self._post = Post(daemon, self._names)
 
     # --- this daemon ----------------------------------------------------------------------------
 
@@ -106,6 +111,7 @@ class Console:
             "end": format_time(plan.end),
             "sites": plan.n_sites,
             "contacts": plan.n_contacts,
+            "digest": plan.digest,
         }
 
     # --- the mesh -------------------------------------------------------------------------------
@@ -171,8 +177,14 @@ class Console:
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json:
         return await self._sky.links(node, start, duration)
 
-    async def route(self, source: str, target: str, at: str | None) -> Json:
-        return await self._sky.route(source, target, at)
+    async def route(self, source: str, target: str, wish: Wish) -> Json:
+        return await self._sky.route(source, target, wish)
+
+    def elements(self) -> Json:
+        return self._renewal.view()
+
+    async def renew(self, at: str, documents: dict[str, str]) -> Json:
+        return await self._renewal.accept(at, documents)
 
     async def connect(self, address: str) -> Json:
         return await self._probes.connect(address)
@@ -185,6 +197,25 @@ class Console:
 
     async def trace(self, node: str) -> Json:
         return await self._probes.trace(node)
+
+    # --- letters --------------------------------------------------------------------------------
+
+    async def send(
+        self, to: str, port: str, stream: str, lifetime_s: float, wait_s: float, body: bytes
+    ) -> Json:
+        return await self._post.send(to, port, stream, lifetime_s, wait_s, body)
+
+    async def letter(self, name: str, wait_s: float) -> Json:
+        return await self._post.letter(name, wait_s)
+
+    def letters(self) -> list[Json]:
+        return self._post.letters()
+
+    async def mail(self, port: str, count: int, wait_s: float) -> list[Json]:
+        return await self._post.mail(port, count, wait_s)
+
+    async def take(self, number: int) -> Json:
+        return await self._post.take(number)
 
     # --- work -----------------------------------------------------------------------------------
 

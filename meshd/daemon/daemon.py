@@ -23,9 +23,10 @@ from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
 from meshd.adapters.recorder import Recorder
 from meshd.adapters.store import Store
+from meshd.adapters.updates import read_updates
 from meshd.config import Config
 from meshd.daemon.console import Console
-from meshd.daemon.plans import Plans, World, world_of
+from meshd.daemon.plans import Coming, Plans, World, world_of
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
 from meshd.ports import ClockPort, ExecutorPort
@@ -107,6 +108,8 @@ class Daemon:
         self.config = config
         self.shared = shared
         self.world = world or world_of(config)
+        if self.world is not None:  # what is given to one daemon is its own
+            self.world = replace(self.world, coming=Coming())
         self.site = config.site
         if self.world is not None and config.site:
             self.site = self.world.sky.names[self.world.sky.index_of(config.site)]
@@ -136,6 +139,8 @@ class Daemon:
         shared, config = self.shared, self.config
         self.identity = shared.identity(self)
         me = self.identity.node_id
+        if self.world is not None:
+            self.world.coming.take(read_updates(self.home))
         self.store = Store(self.home / "store.db")
         self.blobs = BlobStore(self.home / "blobs", config.blobs_max_mb * MEGABYTE)
         self.started_at = shared.clock.now()

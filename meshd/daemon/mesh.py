@@ -31,6 +31,9 @@ from protocols.job import JobSpec, ShardSpec
 from protocols.types import MILLISECOND, SECOND, Cid, JobId, NodeId, PacketId
 
 POLL_S = 0.1
+ANSWER_S = 30
+"""A ping answered later than this is lost: a computer busy with other work takes seconds a hop."""
+
 JOB = JobId("digits")
 
 
@@ -153,14 +156,14 @@ class Mesh:
                 return happening.packet == f"{packet}~"
             return isinstance(happening, PayloadLost) and happening.packet == packet
 
-        with here.driver.watch(answers) as watcher, trio.move_on_after(10):
-            here.driver.post(PayloadOffered(packet, there, "ping", b"meshd", 10 * SECOND))
+        with here.driver.watch(answers) as watcher, trio.move_on_after(ANSWER_S):
+            here.driver.post(PayloadOffered(packet, there, "ping", b"meshd", ANSWER_S * SECOND))
             happening = await watcher.next()
             if isinstance(happening, PayloadLost):
                 raise MeshError(happening.code, "a ping was lost on its way")
             assert isinstance(happening, PayloadArrived)
             return (happening.arrived[-1] - now) / MILLISECOND
-        raise MeshError("time-out", "a ping was not answered in 10 s")
+        raise MeshError("time-out", f"a ping was not answered in {ANSWER_S} s")
 
     # --- the job --------------------------------------------------------------------------------
 

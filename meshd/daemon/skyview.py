@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 
 from meshd.daemon.names import Names
+from meshd.daemon.plans import World
 from meshd.ephemeris.timescale import format_time, parse_time
+from meshd.router.among import plan_among
 from meshd.router.answers import route_json, why_no_route
 from meshd.router.offline import ROUTE_WINDOW_NS, links_span, route_answer
+from meshd.router.overlay import EMPTY
 from meshd.router.prediction import Prediction
+from meshd.router.wish import Wish, at_once, follow
 from meshd.topology import ContactPlan, build_plan
+from meshd.topology.reasons import Sight
 from protocols.errors import InputError, MeshError, NotFound
 from protocols.types import (
+    HOUR,
     MILLISECOND,
     SECOND,
     SPEED_OF_LIGHT_KM_S,
@@ -27,6 +33,9 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = dict[str, Any]
 
+TIMELINE_MAX_NS = 6 * HOUR
+"""The longest that a daemon follows a path: a large sky has 300 MB of states in so long."""
+
 
 class Skyview:
     """Answers from the plan at hand; for other times it has one built, in a thread."""
@@ -35,7 +44,7 @@ class Skyview:
         self._daemon = daemon
         self._names = names
         self._building = trio.Lock()
-        """One plan at a time: each takes a processor and memory."""
+        """One plan or timeline at a time: each takes a processor and memory."""
 
     # --- contacts -------------------------------------------------------------------------------
 
@@ -97,13 +106,15 @@ class Skyview:
 
     # --- routes ---------------------------------------------------------------------------------
 
-    async def route(self, source: str, target: str, at: str | None) -> Json:
+    async def route(self, source: str, target: str, wish: Wish) -> Json:
         """The way between two nodes as this daemon would send, or between two sites of its sky.
 
         Raises MeshError "no-route" with the physical reason.
         """
         now = self._daemon.shared.clock.now()
-        when = parse_time(at, now) if at else now
+        when = parse_time(wish.at, now) if wish.at else now
+        if not wish.plain:
+            return await self._granted((source, target), when, wish)
         plan = self._daemon.node.router.plan
         at_hand = plan is None or plan.start <= when < plan.end
         try:
@@ -117,6 +128,42 @@ class Skyview:
             message = "routes over standing links are known for now only: leave out the time"
             raise InputError("bad-time", message)
         return await self._route_of_sites(sites[0], sites[1], when, None)
+
+    async def _granted(self, places: tuple[str, str], when: Instant, wish: Wish) -> Json:
+        """More than one way at one instant: over the plan, worked out in a thread.
+
+        Between two members only over sites where nodes are, and without links that are down.
+        """
+        window = when, when + wish.window_ns(TIMELINE_MAX_NS)
+        router, world = self._daemon.node.router, await self._world_at(when)
+        plan = await self._plan(*window)
+        ends = self._site_at(plan, places[0]), self._site_at(plan, places[1])
+        known = router.plan is not None and plan.sky_digest == router.plan.sky_digest
+        members = known and None not in map(router.node_at, ends)
+        overlay, now = router.overlay if members else EMPTY, self._daemon.shared.clock.now()
+
+        def sight_at(at: Instant) -> Sight | None:
+            return Sight.of(world.sky, world.policy, at) if world is not None else None
+
+        def grant() -> Json:
+            over = plan_among(plan, overlay, now)
+            if wish.timeline:
+                return follow(over, ends, window, wish, sight_at).answer
+            return at_once(over, ends, when, wish, sight_at)
+
+        async with self._building:
+            answer = await trio.to_thread.run_sync(grant)
+        return {**answer, "basis": "members" if members else "plan"}
+
+    def _site_at(self, plan: ContactPlan, text: str) -> int:
+        """The site that a person means by the name of a node or of a site."""
+        try:
+            return self._index(plan, text)
+        except NotFound:
+            node = self._names.find(text)
+            message = f"{self._names.name_of(node)} has no orbit and no city: over standing links "
+            message += "only the best way of now is known; ask for that alone"
+            raise InputError("no-site", message) from None
 
     async def _route_of_sites(
         self, source: str, target: str, at: Instant, unknown: NotFound | None
@@ -198,9 +245,13 @@ class Skyview:
         return f"every way from {name(source)} to {name(target)} crosses a node that is away"
 
     async def _plan(self, start: Instant, end: Instant) -> ContactPlan:
-        """The plan at hand when it covers the span, else one built for it."""
-        plan, world = self._daemon.node.router.plan, self._daemon.world
-        if plan is not None and plan.start <= start and end <= plan.end:
+        """The plan at hand when it covers the span, else one built for it.
+
+        By the elements that count when the span begins.
+        """
+        plan, world = self._daemon.node.router.plan, await self._world_at(start)
+        same = plan is not None and (world is None or plan.sky_digest == world.sky.digest)
+        if plan is not None and same and plan.start <= start and end <= plan.end:
             return plan
         if world is None:
             message = "this daemon has no sky to predict from; start it with --constellation"
@@ -209,3 +260,7 @@ class Skyview:
             return await trio.to_thread.run_sync(
                 partial(build_plan, world.sky, world.policy, start, end)
             )
+
+    async def _world_at(self, at: Instant) -> World | None:
+        world = self._daemon.world
+        return None if world is None else await trio.to_thread.run_sync(world.at, at)

@@ -7,7 +7,7 @@ All give positions (km) and velocities (km/s) in SGP4's frame: true equator, mea
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -78,14 +78,13 @@ class Sgp4:
     def of(cls, elements: Sequence[Elements]) -> Sgp4:
         return cls(tuple(elements), tuple(satrec(e) for e in elements), {})
 
-    def changed(self, satellite: int, elements: Elements) -> Sgp4:
-        """The same satellites, one of them with other elements."""
-        after = satellite + 1
-        every = (*self.elements[:satellite], elements, *self.elements[after:])
-        records = (*self._records[:satellite], satrec(elements), *self._records[after:])
-        prints = list(self._prints())
-        prints[satellite] = print_of(elements)
-        return Sgp4(every, records, {"prints": prints})
+    def changed(self, elements: Mapping[int, Elements]) -> Sgp4:
+        """The same satellites, some of them with other elements."""
+        every, records, prints = list(self.elements), list(self._records), list(self._prints())
+        for satellite, own in elements.items():
+            every[satellite], records[satellite] = own, satrec(own)
+            prints[satellite] = print_of(own)
+        return Sgp4(tuple(every), tuple(records), {"prints": prints})
 
     def digest(self) -> str:
         """As `Catalog.digest`."""

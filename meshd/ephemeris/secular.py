@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,10 @@ from meshd.ephemeris.propagate import (
 )
 from meshd.ephemeris.timescale import FloatArray, IntArray
 from meshd.ephemeris.walker import WALKER_EPOCH, Shell
-from meshd.kernels.orbits import Ellipses, Planes, circular_states, elliptic_states
+
+# Kernels are imported where they are called: numba takes 0.3 s.
+if TYPE_CHECKING:
+    from meshd.kernels.orbits import Ellipses, Planes
 
 
 def fly(shells: Sequence[Shell]) -> Propagator:
@@ -77,6 +81,8 @@ class CircularJ2(_Steady):
             np.concatenate(part) for part in zip(*map(_columns, shells), strict=True)
         )
         slots = np.repeat([shell.slots for shell in shells], [shell.planes for shell in shells])
+        from meshd.kernels.orbits import Planes
+
         first = np.concatenate([[0], np.cumsum(slots)]).astype(np.int64)
         tables: dict[int, int] = {}
         angles: list[FloatArray] = []
@@ -101,6 +107,8 @@ class CircularJ2(_Steady):
         return np.repeat(self.planes.latitude_rate, np.diff(self.planes.first))
 
     def _place(self, since: IntArray, positions: FloatArray, velocities: FloatArray) -> None:
+        from meshd.kernels.orbits import circular_states
+
         circular_states(self.planes, since, positions, velocities)
 
 
@@ -112,6 +120,8 @@ class EllipticJ2(_Steady):
 
     @classmethod
     def of(cls, shells: Sequence[Shell]) -> EllipticJ2:
+        from meshd.kernels.orbits import Ellipses
+
         columns = [np.concatenate(part) for part in zip(*map(_ellipses, shells), strict=True)]
         return cls(Ellipses(*columns))
 
@@ -123,6 +133,8 @@ class EllipticJ2(_Steady):
         return np.asarray(self.ellipses.anomaly_rate)
 
     def _place(self, since: IntArray, positions: FloatArray, velocities: FloatArray) -> None:
+        from meshd.kernels.orbits import elliptic_states
+
         elliptic_states(self.ellipses, since, positions, velocities)
 
 

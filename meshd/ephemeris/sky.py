@@ -118,13 +118,17 @@ class Sky:
         return _sky(self.satellites, names, stations, self.shells, self._content, self.wiring)
 
     def with_elements(self, satellite: int, elements: Elements) -> Sky:
-        """The same sky after one satellite's elements have changed.
+        """The same sky after one satellite's elements have changed; raises as `with_newer`."""
+        return self.with_newer({satellite: elements})
+
+    def with_newer(self, elements: Mapping[int, Elements]) -> Sky:
+        """The same sky after the elements of some satellites have changed.
 
         Raises InputError "bad-elements" where satellites are not propagated from elements.
         """
         if not isinstance(self.satellites, Sgp4):
             raise InputError("bad-elements", "the satellites of this sky have no elements")
-        changed = self.satellites.changed(satellite, elements)
+        changed = self.satellites.changed(elements)
         content = self._content.replace(self.satellites.digest(), changed.digest())
         digest = hashlib.sha256((content + _told(self.stations)).encode()).hexdigest()
         return replace(self, satellites=changed, digest=digest, _content=content)

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,9 +20,13 @@ from meshd.ephemeris.propagate import (
     j2_rates_rad_s,
 )
 from meshd.ephemeris.timescale import FloatArray, IntArray, format_time
-from meshd.kernels.tables import WINDOW_MAX, Nodes, continued, swept, table_states
 from protocols.errors import InputError
 from protocols.types import SECOND, Instant
+
+# Kernels are imported where they are called: numba takes 0.3 s, and most who name a sky read no
+# tables.
+if TYPE_CHECKING:
+    from meshd.kernels.tables import Nodes
 
 Method: TypeAlias = Literal["hermite", "lagrange"]
 
@@ -108,6 +112,8 @@ class Tables:
         return np.asarray(self.nodes.begin[self.nodes.of[:-1]], dtype=np.int64)
 
     def states(self, instants: IntArray) -> States:
+        from meshd.kernels.tables import table_states
+
         instants = np.ascontiguousarray(instants, dtype=np.int64)
         positions = np.empty((instants.size, self.count, 3))
         velocities = np.empty_like(positions)
@@ -115,6 +121,8 @@ class Tables:
         return positions, velocities
 
     def orbits(self, instants: IntArray) -> States:
+        from meshd.kernels.tables import continued
+
         instants = np.ascontiguousarray(instants, dtype=np.int64)
         positions = np.empty((instants.size, self.count, 3))
         velocities = np.empty_like(positions)
@@ -140,6 +148,8 @@ class Tables:
 
 
 def _nodes(ordered: Sequence[Segment], sizes: Sequence[int], groups: Sequence[int]) -> Nodes:
+    from meshd.kernels.tables import Nodes
+
     return Nodes(
         instants=np.concatenate([s.instants for s in ordered]),
         states=np.concatenate([s.states for s in ordered]),
@@ -166,6 +176,8 @@ def motion_of(segment: Segment) -> Motion:
     The angle swept from end to end, less what is swept unevenly on an ellipse, and J2's turning
     of the orbit. Of a day it is good to 1e-5; osculating elements swing by 2e-3.
     """
+    from meshd.kernels.tables import swept
+
     ends = segment.states[[0, -1]]
     energy = np.sum(ends[:, 3:] ** 2, axis=1) / 2 - MU_KM3_S2 / np.linalg.norm(ends[:, :3], axis=1)
     axis_km = float(np.clip(-MU_KM3_S2 / (2 * energy), EARTH_RADIUS_KM, 1e6).mean())
@@ -202,6 +214,8 @@ def _centre(states: FloatArray) -> FloatArray:
 
 def _window(segment: Segment) -> int:
     """How many nodes a polynomial of the segment's degree needs, as far as there are so many."""
+    from meshd.kernels.tables import WINDOW_MAX
+
     needed = segment.degree + 1
     if segment.method == "hermite":
         needed = math.ceil(needed / 2)

@@ -1,4 +1,4 @@
-"""Choosing laser pairs: what lasts around two orbits, and a greedy matching of terminals.
+"""Weighing laser pairs: what lasts around two orbits, and how good it is.
 
 For two circular orbits the cosine between the satellites is A + B cos(2 u + phase), where A and B
 follow from one state of each; so their range is known over the whole orbit.
@@ -173,62 +173,39 @@ def weigh(orbits: Orbits, references: Orbits, wanted: Wanted, i: IntArray, j: In
     return Weighed(found.i[:kept], found.j[:kept], found.key[:kept], found.side[:kept])
 
 
-class Terminals(NamedTuple):
-    """Of each satellite: how many are free, and which sides are taken (a bit a side)."""
-
-    free: ByteArray
-    sides: ByteArray
-
-
 @kernel
-def _root(parent: IntArray, a: int) -> int:
-    while parent[a] != a:
-        parent[a] = parent[parent[a]]
-        a = parent[a]
-    return a
+def replaced(old: Weighed, satellite: int, new: Weighed) -> Weighed:
+    """Candidates in order of (key, i, j), with new ones for all that have to do with a satellite.
 
-
-@kernel
-def _takes(terminals: Terminals, a: int, b: int, side: int) -> bool:
-    """Whether both ends have a terminal free, on the side in question unless that is -1."""
-    if terminals.free[a] == 0 or terminals.free[b] == 0:
-        return False
-    if side < 0:
-        return True
-    return not (terminals.sides[a] & (1 << side) or terminals.sides[b] & (1 << (side ^ 1)))
-
-
-@kernel
-def _take(terminals: Terminals, a: int, b: int, side: int) -> None:
-    terminals.free[a] -= 1
-    terminals.free[b] -= 1
-    if side >= 0:
-        terminals.sides[a] |= 1 << side
-        terminals.sides[b] |= 1 << (side ^ 1)
-
-
-@kernel
-def match(
-    i: IntArray, j: IntArray, side: ByteArray, terminals: Terminals, taken: ByteArray
-) -> None:
-    """Take pairs in order wherever both ends have a terminal free, and mark them `taken`.
-
-    `side` is i's for j; j uses the opposite one. An empty `side` lets every terminal take any.
+    `new` is in that order too.
     """
-    for row in range(i.size):
-        place = side[row] if side.size > 0 else -1
-        if not taken[row] and _takes(terminals, i[row], j[row], place):
-            _take(terminals, i[row], j[row], place)
-            taken[row] = 1
+    size = old.i.size + new.i.size
+    found = Weighed(
+        np.empty(size, np.int64), np.empty(size, np.int64),
+        np.empty(size, np.uint64), np.empty(size, np.int8),
+    )  # fmt: skip
+    kept, at = 0, 0
+    for row in range(old.i.size + 1):
+        last = row == old.i.size
+        if not last and (old.i[row] == satellite or old.j[row] == satellite):
+            continue
+        while at < new.i.size and (last or _before(new, at, old, row)):
+            _copy(found, kept, new, at)
+            kept, at = kept + 1, at + 1
+        if not last:
+            _copy(found, kept, old, row)
+            kept += 1
+    return Weighed(found.i[:kept], found.j[:kept], found.key[:kept], found.side[:kept])
 
 
 @kernel
-def span(i: IntArray, j: IntArray, side: ByteArray, terminals: Terminals, taken: ByteArray) -> None:
-    """As `match`, but only pairs that join what no pair before them has joined (Kruskal, 1956)."""
-    parent = np.arange(terminals.free.size)
-    for row in range(i.size):
-        a, b = _root(parent, i[row]), _root(parent, j[row])
-        if a != b and _takes(terminals, i[row], j[row], side[row]):
-            _take(terminals, i[row], j[row], side[row])
-            taken[row] = 1
-            parent[max(a, b)] = min(a, b)
+def _before(one: Weighed, a: int, other: Weighed, b: int) -> bool:
+    if one.key[a] != other.key[b]:
+        return bool(one.key[a] < other.key[b])
+    return bool((one.i[a], one.j[a]) < (other.i[b], other.j[b]))
+
+
+@kernel
+def _copy(found: Weighed, to: int, source: Weighed, row: int) -> None:
+    found.i[to], found.j[to] = source.i[row], source.j[row]
+    found.key[to], found.side[to] = source.key[row], source.side[row]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from meshd.recording.entries import KeptPlan
 from meshd.topology.plan import Columns, ContactPlan, Header, assemble
-from meshd.topology.trajectory import FloatArray, IntArray, Trajectory
+from meshd.topology.trajectory import FloatArray, IntArray, trajectory_of
 from protocols.errors import InputError
 
 
@@ -49,8 +49,7 @@ def plan_of(kept: KeptPlan) -> ContactPlan:
             kept.start,
             kept.end,
         )
-        empty: list[list[tuple[float, ...]] | None] = [None] * len(kept.names)
-        trajectory = Trajectory(kept.first, kept.step_ns, positions, velocities, empty)
+        trajectory = trajectory_of(kept.first, kept.step_ns, (positions, velocities))
         return assemble(header, columns, trajectory, trajectory.light_time_ns, kept.sites_failed)
     except (ValueError, IndexError) as error:
         message = f"plan {kept.digest[:12]} cannot be read: {error}"

@@ -6,12 +6,17 @@ from typing import Any
 
 from meshd.ephemeris.timescale import format_time
 from meshd.router.offline import RouteAnswer
-from meshd.topology.plan import ContactPlan
+from meshd.router.snapshot import snapshot_route
+from meshd.topology.plan import WHOLE, ContactPlan
 from protocols.types import Instant
 
 
 def why_no_route(plan: ContactPlan, source: int, target: int, at: Instant) -> str:
     """A sentence on why `snapshot_route` found none between two sites; `at` is in the window."""
+    whole: ContactPlan | None = plan.derived.get(WHOLE)
+    if whole is not None and snapshot_route(whole, source, target, at) is not None:
+        ends = f"from {plan.names[source]} to {plan.names[target]}"
+        return f"every way {ends} crosses a node that is away or a link that is down"
     when = format_time(at)
     dark = [site for site in (source, target) if not _linked(plan, site, at)]
     if not dark:

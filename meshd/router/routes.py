@@ -243,6 +243,11 @@ class Router:
         """Neighbours that the plan promises and that are not there."""
         return tuple(sorted(self._down))
 
+    @property
+    def overlay(self) -> Overlay:
+        """What of the graph differs from the plan, as far as this node knows."""
+        return self._corrections
+
     def name_of(self, node: NodeId) -> str:
         member = self.members.get(node)
         return member.presence.name if member else node

@@ -16,7 +16,7 @@ from meshd.router.objective import DELAY, Objective
 from meshd.router.samples import SAMPLE_NS, Samples, path_light_ns, samples_of
 from meshd.router.snapshot import Route, snapshot_route
 from meshd.router.timeline import Path, Stretch, Timeline, joined
-from meshd.topology.plan import Columns, ContactPlan, Header, assemble
+from meshd.topology.plan import ContactPlan, plan_of_rows
 from meshd.topology.trajectory import IntArray
 from protocols.errors import InputError
 from protocols.types import MILLISECOND, Instant
@@ -99,13 +99,7 @@ def route_over(
     objective: Objective = DELAY,
 ) -> Route | None:
     """The best path at an instant over some contacts of a plan."""
-    header = Header(
-        plan.sky_digest, plan.policy_code, plan.digest, plan.names, plan.kinds, plan.start, plan.end
-    )
-    a, b = plan.a[rows].astype(np.int64), plan.b[rows].astype(np.int64)
-    columns = Columns(a, b, plan.begin[rows], plan.finish[rows], plan.rate_bps[rows])
-    some = assemble(header, columns, plan.trajectory, plan.light_time_ns, like=plan)
-    return snapshot_route(some, *ends, at, objective)
+    return snapshot_route(plan_of_rows(plan, rows), *ends, at, objective)
 
 
 def _good_until(

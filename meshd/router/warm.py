@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from meshd.ephemeris import WALKER_EPOCH, find_city, sky_from_preset
+from meshd.ephemeris import WALKER_EPOCH, Elements, find_city, sky_from_catalog, sky_from_preset
+from meshd.ephemeris.elements import make_catalog
 from meshd.kernels import mark_warm
 from meshd.kernels.graph import snapshot_at
 from meshd.kernels.sweep import sweep_search
@@ -20,7 +21,8 @@ from meshd.router.overlay import EMPTY, Overlay
 from meshd.router.timeline import timeline_of
 from meshd.router.toward import arrival_at
 from meshd.router.tree import snapshot_tree
-from meshd.topology import build_plan, policy_for
+from meshd.topology import LinkPolicy, build_plan, policy_for
+from meshd.topology.build import mend_plan
 from protocols.types import MINUTE
 
 
@@ -42,7 +44,19 @@ def warm() -> None:
     spare = Overlay(dead=frozenset({(0, 1)}), standing={london: ((sydney, MINUTE),)})
     assert earliest_arrival(plan, london, start, spare).arrival(sydney) is not None
     timeline_of(plan, (plan.index_of("London"), plan.index_of("Sydney")), (start, end))
+    _warm_mending(replace(policy, isl="fitted"))
     mark_warm()
+
+
+def _warm_mending(policy: LinkPolicy) -> None:
+    """A few satellites in a row, one of which turns out to be elsewhere."""
+    row = [
+        Elements(f"sat-{n}", n + 1, WALKER_EPOCH, 53.0, 0.0, 1e-4, 0.0, 10.0 * n, 15.2)
+        for n in range(6)
+    ]
+    sky = sky_from_catalog(make_catalog(enumerate(row)))
+    plan = build_plan(sky, policy, WALKER_EPOCH, WALKER_EPOCH + 2 * MINUTE)
+    mend_plan(plan, 0, replace(row[0], mean_anomaly_deg=1.0))
 
 
 if __name__ == "__main__":

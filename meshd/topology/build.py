@@ -8,8 +8,9 @@ from meshd.ephemeris.elements import Elements
 from meshd.ephemeris.propagate import Failure, Sgp4
 from meshd.ephemeris.sky import Sky
 from meshd.kernels.edges import Couples
+from meshd.kernels.runs import Runs, unlike
 from meshd.topology.candidates import Pairs
-from meshd.topology.contacts import Intervals, passes
+from meshd.topology.contacts import Intervals, among, passes
 from meshd.topology.making import Making, begin, make
 from meshd.topology.plan import CONTACTS_MAX, Columns, ContactPlan, Header, assemble, plan_digest
 from meshd.topology.policy import LinkPolicy, check_policy
@@ -65,10 +66,10 @@ def mend_plan(plan: ContactPlan, satellite: int, elements: Elements) -> ContactP
     keys = pairs.a * n + pairs.b
     fresh = (pairs.a == satellite) | (pairs.b == satellite)
     gone = _changed(last.chosen, making.chosen)
-    fresh |= np.isin(keys, gone)
+    fresh |= among(keys, gone)
     laser = plan.b < n
     touched = (plan.a == satellite) | (plan.b == satellite)
-    touched |= np.isin(plan.a.astype(np.int64) * n + plan.b, gone) & laser
+    touched |= among(plan.a.astype(np.int64) * n + plan.b, gone) & laser
     found = [making.lasers(Pairs(pairs.a[fresh], pairs.b[fresh], pairs.cross[fresh]))]
     if last.policy.ground == "all":
         found += [making.passes(_only(satellite, n + s)) for s in range(len(sky.stations))]
@@ -114,23 +115,17 @@ def _columns(plan: ContactPlan) -> Columns:
 
 
 def _changed(before: Intervals, after: Intervals) -> IntArray:
-    """The pairs whose runs are not the same in both."""
-    old, new = _prints(before), _prints(after)
-    gone, fresh = before.pair[~np.isin(old, new)], after.pair[~np.isin(new, old)]
-    return np.unique(np.concatenate([gone, fresh]))
-
-
-def _prints(runs: Intervals) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """A number for each run that no two share, but by a chance of 1e-19 for each two."""
-    odd = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
-    columns = [column.astype(np.uint64) * np.uint64(k) for column, k in zip(runs, odd, strict=True)]
-    mixed = columns[0] ^ (columns[1] >> np.uint64(7)) ^ columns[1] ^ columns[2]
-    return np.asarray(mixed ^ (columns[2] >> np.uint64(11)))
+    """The pairs whose runs are not the same in both, in order."""
+    pairs = unlike(Runs(*before), Runs(*after))
+    return np.asarray(pairs[np.diff(pairs, prepend=-1) != 0])
 
 
 def _failed(sky: Sky, trajectory: Trajectory, site: int | None = None) -> tuple[Failure, ...]:
     """The satellites without a state at some knot; of one site alone, if it is given."""
-    positions = trajectory.positions if site is None else trajectory.positions[:, site : site + 1]
+    if site is None:
+        positions = trajectory.positions
+    else:
+        positions, _ = trajectory.states_of(np.array([site]))
     lost = ~np.isfinite(positions).all(axis=2)
     if not lost.any():
         return ()

@@ -93,6 +93,14 @@ def acquired(linked: Intervals, acquisition_ns: Duration) -> Intervals:
     )
 
 
+def among(values: IntArray, ordered: IntArray) -> BoolArray:
+    """Which values are in an ascending list: sooner than `np.isin`, which knows of no order."""
+    if not ordered.size:
+        return np.zeros(values.size, dtype=bool)
+    at = np.minimum(np.searchsorted(ordered, values), ordered.size - 1)
+    return np.asarray(ordered[at] == values)
+
+
 def resumed(intervals: Intervals) -> BoolArray:
     """Which intervals follow one of the same pair by less than REACQUIRED_NS; in order."""
     pair, begin, finish = intervals

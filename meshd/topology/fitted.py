@@ -15,12 +15,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from meshd.ephemeris.propagate import EARTH_RADIUS_KM, Sgp4
 from meshd.ephemeris.sky import Sky
-from meshd.kernels.pairing import ByteArray, Orbits, Terminals, Wanted, Weighed, match, span, weigh
+from meshd.kernels.matching import match_sides, parts
+from meshd.kernels.pairing import ByteArray, Orbits, Wanted, Weighed, replaced, weigh
 from meshd.topology.contacts import BoolArray, Intervals, joined
 from meshd.topology.policy import LinkPolicy
 from meshd.topology.trajectory import FloatArray, IntArray
@@ -72,9 +71,7 @@ def choose(sky: Sky, policy: LinkPolicy, block: int) -> Block:
     every = _orbits(*states, sky.satellites.mean_motions_rad_s())
     near = _near(_only(every, 0), _usable(every))
     found = weigh(_only(every, 0), _only(every, slice(1, None)), _wanted(policy), *near)
-    order = np.argsort(found.key, kind="stable")
-    best = Weighed(found.i[order], found.j[order], found.key[order], found.side[order])
-    return _matched(every, best, policy.terminals)
+    return _matched(every, _best_first(found), policy.terminals)
 
 
 def chosen_anew(block: Block, number: int, sky: Sky, policy: LinkPolicy, satellite: int) -> Block:
@@ -91,19 +88,15 @@ def chosen_anew(block: Block, number: int, sky: Sky, policy: LinkPolicy, satelli
     for column, new in zip(every[:4], own[:4], strict=True):
         column[:, satellite] = new[:, 0]
     every = every._replace(motion_rad_s=motions)
-    old = block.candidates
-    keep = (old.i != satellite) & (old.j != satellite)
     i, j = _near_one(_only(every, 0), _usable(every), satellite)
     found = weigh(_only(every, 0), _only(every, slice(1, None)), _wanted(policy), i, j)
-    order = np.argsort(found.key, kind="stable")
-    at = np.searchsorted(old.key[keep], found.key[order])
-    best = Weighed(
-        np.insert(old.i[keep], at, found.i[order]),
-        np.insert(old.j[keep], at, found.j[order]),
-        np.insert(old.key[keep], at, found.key[order]),
-        np.insert(old.side[keep], at, found.side[order]),
-    )
+    best = replaced(block.candidates, satellite, _best_first(found))
     return _matched(every, best, policy.terminals)
+
+
+def _best_first(found: Weighed) -> Weighed:
+    order = np.argsort(found.key, kind="stable")
+    return Weighed(found.i[order], found.j[order], found.key[order], found.side[order])
 
 
 def _instants(block: int) -> IntArray:
@@ -127,21 +120,15 @@ def _matched(every: Orbits, best: Weighed, terminals: int) -> Block:
     n = every.motion_rad_s.size
     spare = np.full(n, terminals, np.int8)
     taken = _take(best, spare)
-    links = (np.ones(int(taken.sum()), np.int8), (best.i[taken], best.j[taken]))
-    _, component = connected_components(coo_array(links, shape=(n, n)), directed=False)
-    few: BoolArray = np.bincount(component)[component] < FEW_PART * n
+    component = parts(best.i[taken], best.j[taken], n)
+    few: BoolArray = np.bincount(component, minlength=n)[component] < FEW_PART * n
     if few.any():
         taken = _take(best, np.where(few, spare - 1, spare))
     return Block(every, best, np.sort(best.i[taken] * n + best.j[taken]))
 
 
 def _take(best: Weighed, free: ByteArray) -> BoolArray:
-    terminals = Terminals(free.astype(np.int8), np.zeros(free.size, np.int8))
-    taken = np.zeros(best.i.size, np.int8)
-    span(best.i, best.j, best.side, terminals, taken)
-    match(best.i, best.j, best.side, terminals, taken)
-    match(best.i, best.j, best.side[:0], terminals, taken)
-    return np.asarray(taken != 0)
+    return np.asarray(match_sides(best.i, best.j, best.side, free.astype(np.int8)) != 0)
 
 
 def _wanted(policy: LinkPolicy) -> Wanted:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from meshd.kernels.edges import Couples, margins
-from meshd.kernels.visibility import Limits, Scene
+from meshd.kernels.edges import Couples
 from meshd.topology.contacts import Intervals, joined, meet
 from meshd.topology.policy import LinkPolicy
+from meshd.topology.scene import Stage
 from meshd.topology.trajectory import FloatArray
 from protocols.types import MINUTE, SECOND, Instant
 
@@ -25,20 +25,18 @@ def lead_ns(policy: LinkPolicy) -> int:
     return {"all": 0, "highest": SLOT_NS, "longest": HOLD_NS}[policy.ground]
 
 
-def held_passes(
-    scene: Scene, limits: Limits, policy: LinkPolicy, couples: Couples, seen: Intervals
-) -> Intervals:
+def held_passes(stage: Stage, policy: LinkPolicy, couples: Couples, seen: Intervals) -> Intervals:
     """Of one station's passes, the parts for which it holds a link."""
     if policy.ground == "all":
         return seen
-    end = scene.first + scene.step_ns * (scene.positions.shape[0] - 1)
+    start, end = stage.trajectory.start, stage.trajectory.end
     afresh = HOLD_NS if policy.ground == "longest" else SLOT_NS
-    slots = range(-(-scene.first // afresh) * afresh, end, SLOT_NS)
+    slots = range(-(-start // afresh) * afresh, end, SLOT_NS)
 
     def elevation(rows: np.ndarray, at: Instant) -> FloatArray:
         which = seen.pair[rows]
         some = Couples(couples.a[which], couples.b[which], couples.kind[which])
-        return margins(scene, limits, some, at)
+        return stage.margins(some, at)
 
     if policy.ground == "longest":
         chosen = _longest(seen, slots, policy.antennas)

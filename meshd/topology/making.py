@@ -8,17 +8,16 @@ import numpy as np
 
 from meshd.ephemeris.sky import Sky
 from meshd.kernels.edges import Couples
-from meshd.kernels.visibility import Limits, Scene
 from meshd.topology.ages import AGE_MARGIN_MAX_NS, aged
 from meshd.topology.candidates import Pairs, grid_pairs, listed_pairs
 from meshd.topology.contacts import (
     NEVER,
     Intervals,
     acquired,
+    among,
     joined,
     lasers,
     meet,
-    visible,
     within,
 )
 from meshd.topology.fitted import Choices
@@ -26,7 +25,7 @@ from meshd.topology.ground import held_passes, lead_ns
 from meshd.topology.nearest import STAY_NS, Passing
 from meshd.topology.plan import Columns
 from meshd.topology.policy import LinkPolicy
-from meshd.topology.scene import limits_of, scene_of
+from meshd.topology.scene import Stage, stage_of
 from meshd.topology.trajectory import Trajectory, make_trajectory
 from protocols.types import Duration, Instant
 
@@ -40,8 +39,7 @@ class Making:
     window: tuple[Instant, Instant]
     trajectory: Trajectory
     choices: Choices
-    scene: Scene
-    limits: Limits
+    stage: Stage
     passing: Passing
     chosen: Intervals
     """Pairs that the policy chooses, as a * n + b, and when; empty where pairs are fixed."""
@@ -52,7 +50,8 @@ class Making:
             return grid_pairs(self.sky.shells)
         if self.policy.isl == "listed" and self.sky.wiring is not None:
             return listed_pairs(self.sky.wiring.pairs)
-        keys, n = np.unique(self.chosen.pair), self.sky.n_satellites
+        pair, n = self.chosen.pair, self.sky.n_satellites
+        keys = pair[np.diff(pair, prepend=-1) != 0]
         return Pairs(keys // n, keys % n, np.ones(keys.size, dtype=bool))
 
     def lasers(self, pairs: Pairs) -> Columns:
@@ -61,7 +60,7 @@ class Making:
         seen = self._seen(lasers(pairs))
         if policy.isl in CHOSEN:
             keys = pairs.a * n + pairs.b
-            mine = np.isin(self.chosen.pair, keys)
+            mine = among(self.chosen.pair, keys)
             runs = Intervals(*(column[mine] for column in self.chosen))
             seen = meet(seen, Intervals(np.searchsorted(keys, runs.pair), runs.begin, runs.finish))
         usable = within(acquired(seen, policy.acquisition_ns), self.window)
@@ -72,14 +71,14 @@ class Making:
     def passes(self, couples: Couples) -> Columns:
         """Every contact of these satellites with the one station of the couples."""
         seen = self._seen(couples)
-        held = held_passes(self.scene, self.limits, self.policy, couples, seen)
+        held = held_passes(self.stage, self.policy, couples, seen)
         usable = within(held, self.window)
         rate = np.full(usable.pair.size, self.policy.ground_rate_bps)
         a, b = couples.a[usable.pair], couples.b[usable.pair]
         return Columns(a, b, usable.begin, usable.finish, rate)
 
     def _seen(self, couples: Couples) -> Intervals:
-        seen = visible(self.scene, self.limits, couples)
+        seen = self.stage.visible(couples)
         epochs = self.sky.satellites.epochs() if self.policy.age_margin else None
         if epochs is None:
             return seen
@@ -113,14 +112,14 @@ def make(
     `moved` is how it was before one satellite's elements changed, and that satellite.
     """
     trajectory, choices = found
-    scene, limits = scene_of(sky, policy, trajectory), limits_of(policy)
+    stage = stage_of(sky, policy, trajectory)
     before, satellite = moved if moved else (None, -1)
-    passing = Passing(policy, scene, limits, before.passing if before else None, satellite)
+    passing = Passing(policy, stage, before.passing if before else None, satellite)
     start = window[0] - _reach(policy)[0]
     chosen = (
         _chosen(policy, choices, passing, (start, window[1])) if policy.isl in CHOSEN else NEVER
     )
-    return Making(sky, policy, window, trajectory, choices, scene, limits, passing, chosen)
+    return Making(sky, policy, window, trajectory, choices, stage, passing, chosen)
 
 
 def _chosen(

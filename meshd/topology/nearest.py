@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from meshd.kernels.edges import Couples, margins
-from meshd.kernels.pairing import Terminals, hashes, match
-from meshd.kernels.visibility import CROSS, Limits, Scene
-from meshd.topology.contacts import NEVER, Intervals
+from meshd.kernels.edges import Couples
+from meshd.kernels.matching import match, parts
+from meshd.kernels.pairing import hashes
+from meshd.kernels.visibility import CROSS
+from meshd.topology.contacts import NEVER, Intervals, among
 from meshd.topology.policy import LinkPolicy
+from meshd.topology.scene import Stage
 from meshd.topology.trajectory import FloatArray, IntArray
 from protocols.types import MINUTE, Duration, Instant
 
@@ -30,14 +30,12 @@ _LOOKS, _LOOKS_MIN = 11, 4
 class Passing:
     """Pairs chosen anew at each tick among satellites that have terminals free."""
 
-    def __init__(
-        self, policy: LinkPolicy, scene: Scene, limits: Limits, known: Passing | None, moved: int
-    ) -> None:
+    def __init__(self, policy: LinkPolicy, stage: Stage, known: Passing | None, moved: int) -> None:
         """Spans of a `known` one are taken from it where the satellite that `moved` has no part."""
+        scene = stage.scene
         self._satellites = scene.positions.shape[1] - scene.zeniths.shape[1]
         self._policy = policy
-        self._scene = scene
-        self._limits = limits
+        self._stage = stage
         self._known = {} if known is None else known._spans_made
         self._moved = moved
         self._spans_made: dict[tuple[Instant, Instant], tuple[IntArray, IntArray]] = {}
@@ -88,28 +86,19 @@ class Passing:
         n, begin = self._satellites, span[0]
         used = np.bincount(standing // n, minlength=n) + np.bincount(standing % n, minlength=n)
         free = np.maximum(self._policy.terminals - used, 0).astype(np.int8)
-        near = np.setdiff1d(self._near(np.flatnonzero(free > 0), begin), standing)
+        near = self._near(np.flatnonzero(free > 0), begin)
+        near = near[~among(near, np.sort(standing))]
         held = self._held(near, span)
-        parts = self._parts(standing)
-        apart = parts[near // n] != parts[near % n]
+        part = parts(standing // n, standing % n, n)
+        apart = part[near // n] != part[near % n]
         if span[1] - begin == self._policy.tick_ns:
             keep = held >= _LOOKS_MIN
         else:
             # Who hangs together with few keeps what is free for a link to others.
-            keep = (held == _LOOKS) & (apart | (parts[near // n] == np.bincount(parts).argmax()))
+            keep = (held == _LOOKS) & (apart | (part[near // n] == np.bincount(part).argmax()))
         near, held, apart = near[keep], held[keep], apart[keep]
         near = near[self._order(near, held + _LOOKS * apart, begin)]
-        taken = np.zeros(near.size, np.int8)
-        spare = Terminals(free, np.zeros(n, np.int8))
-        match(near // n, near % n, np.zeros(0, np.int8), spare, taken)
-        return np.asarray(near[taken != 0])
-
-    def _parts(self, standing: IntArray) -> IntArray:
-        """A number for each satellite, the same for those that hang together by these pairs."""
-        n = self._satellites
-        links = (np.ones(standing.size, np.int8), (standing // n, standing % n))
-        _, part = connected_components(coo_array(links, shape=(n, n)), directed=False)
-        return np.asarray(part, dtype=np.int64)
+        return np.asarray(near[match(near // n, near % n, free) != 0])
 
     def _near(self, free: IntArray, tick: Instant) -> IntArray:
         """Each with the nearest of the others, as a * n + b, ascending."""
@@ -129,13 +118,14 @@ class Passing:
 
     def _held(self, pairs: IntArray, span: tuple[Instant, Instant]) -> IntArray:
         """At how many looks from the begin of a span each pair is in sight without a break."""
-        n = self._satellites
-        couples = Couples(pairs // n, pairs % n, np.full(pairs.size, CROSS, np.int8))
-        seen, held = np.ones(pairs.size, dtype=bool), np.zeros(pairs.size, dtype=np.int64)
+        n, length = self._satellites, span[1] - span[0]
+        held, seen = np.zeros(pairs.size, dtype=np.int64), np.arange(pairs.size)
         for look in range(_LOOKS):
-            at = span[0] + (span[1] - span[0]) * look // (_LOOKS - 1)
-            seen &= margins(self._scene, self._limits, couples, at) >= 0.0
-            held += seen
+            some = pairs[seen]
+            couples = Couples(some // n, some % n, np.full(some.size, CROSS, np.int8))
+            at = span[0] + length * look // (_LOOKS - 1)
+            seen = seen[self._stage.margins(couples, at) >= 0.0]
+            held[seen] += 1
         return held
 
     def _order(self, pairs: IntArray, first: IntArray, tick: Instant) -> IntArray:
@@ -143,7 +133,7 @@ class Passing:
         range_km, tie = self._range_km(pairs, tick), hashes(i, j)
         if self._policy.isl == "nearest":
             return np.lexsort((tie, np.floor(range_km), -first))
-        velocities = self._scene.velocities[self._knot(tick)]
+        velocities = self._stage.trajectory.states_at_knot(self._knot(tick))[1]
         turning = velocities[i] - velocities[j]
         speed = np.floor(np.sqrt((turning**2).sum(axis=1)) / _SPEED_BIN_KM_S)
         off = np.floor(np.abs(range_km - _RANGE_WANTED_KM) / _RANGE_BIN_KM)
@@ -155,7 +145,7 @@ class Passing:
         return np.asarray(np.sqrt((away**2).sum(axis=1)))
 
     def _positions(self, tick: Instant) -> FloatArray:
-        return np.asarray(self._scene.positions[self._knot(tick)])
+        return self._stage.trajectory.states_at_knot(self._knot(tick))[0]
 
     def _knot(self, tick: Instant) -> int:
-        return (tick - self._scene.first) // self._scene.step_ns
+        return (tick - self._stage.trajectory.first) // self._stage.trajectory.step_ns

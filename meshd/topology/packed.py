@@ -1,4 +1,4 @@
-"""A contact plan as bytes: a header, then its columns, small enough to send to a satellite.
+"""A contact plan as bytes: checksum, header, columns: small enough to send to a satellite.
 
 Columns stand one after another, each as differences where that makes them small, each split into
 planes of bytes (all lowest bytes first), and squeezed by zlib. Positions are not kept: whoever
@@ -19,7 +19,8 @@ from meshd.topology.trajectory import IntArray, make_trajectory
 from protocols.errors import InputError
 from protocols.types import MILLISECOND, Instant
 
-MAGIC = b"meshd plan 1\n"
+MAGIC = b"meshd plan 2\n"
+_SHA256_BYTES = 32
 _HEADER_BYTES_MAX = 65_536
 _BYTES_EACH = 4
 _COLUMNS = 5
@@ -32,8 +33,6 @@ class _Head(msgspec.Struct, frozen=True, array_like=True):
     end: Instant
     contacts: int
     rates_bps: tuple[float, ...]
-    sha256: bytes
-    """Over the squeezed columns."""
 
 
 def pack(plan: ContactPlan) -> bytes:
@@ -50,10 +49,10 @@ def pack(plan: ContactPlan) -> bytes:
         plan.end,
         plan.n_contacts,
         tuple(rates.tolist()),
-        hashlib.sha256(squeezed).digest(),
     )
     told = msgspec.msgpack.encode(head)
-    return MAGIC + len(told).to_bytes(4, "big") + told + squeezed
+    body = len(told).to_bytes(4, "big") + told + squeezed
+    return MAGIC + hashlib.sha256(body).digest() + body
 
 
 def unpack(data: bytes, sky: Sky) -> ContactPlan:
@@ -80,20 +79,22 @@ def _digest(head: _Head) -> str:
 
 
 def _read(data: bytes) -> tuple[_Head, bytes]:
-    at = len(MAGIC) + 4
-    size = int.from_bytes(data[len(MAGIC) : at], "big")
-    if not data.startswith(MAGIC) or size > _HEADER_BYTES_MAX or len(data) < at + size:
+    begin = len(MAGIC) + _SHA256_BYTES
+    sum_, body = data[len(MAGIC) : begin], data[begin:]
+    if not data.startswith(MAGIC) or len(body) < 4:
+        raise InputError("bad-plan", "this is no contact plan of meshd")
+    if hashlib.sha256(body).digest() != sum_:
+        raise InputError("bad-plan", "this plan is damaged: its checksum does not fit")
+    size = int.from_bytes(body[:4], "big")
+    if size > _HEADER_BYTES_MAX:
         raise InputError("bad-plan", "this is no contact plan of meshd")
     try:
-        head = msgspec.msgpack.decode(data[at : at + size], type=_Head)
+        head = msgspec.msgpack.decode(body[4 : 4 + size], type=_Head)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputError("bad-plan", f"the header of this plan cannot be read: {error}") from None
-    squeezed = data[at + size :]
-    if hashlib.sha256(squeezed).digest() != head.sha256:
-        raise InputError("bad-plan", "this plan is damaged: its checksum does not fit")
     if not (0 <= head.contacts <= CONTACTS_MAX and head.start < head.end):
         raise InputError("bad-plan", f"a plan of {head.contacts} contacts is not read")
-    return head, squeezed
+    return head, body[4 + size :]
 
 
 def _columns(head: _Head, squeezed: bytes, sites: int) -> Columns:

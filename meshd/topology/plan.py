@@ -23,6 +23,9 @@ from protocols.types import Duration, Instant
 
 CONTACTS_MAX = 5_000_000
 
+WHOLE = "whole"
+"""What is `derived` under this name is the plan that a plan was taken from, where links lack."""
+
 LightTime: TypeAlias = Callable[[int, int, Instant], Duration]
 
 
@@ -221,6 +224,16 @@ def assemble(
         _changes={},
         derived={},
     )
+
+
+def plan_of_rows(plan: ContactPlan, rows: IntArray) -> ContactPlan:
+    """The plan that has these contacts of another alone, with its sites, window and digest."""
+    header = Header(
+        plan.sky_digest, plan.policy_code, plan.digest, plan.names, plan.kinds, plan.start, plan.end
+    )
+    a, b = plan.a[rows].astype(np.int64), plan.b[rows].astype(np.int64)
+    columns = Columns(a, b, plan.begin[rows], plan.finish[rows], plan.rate_bps[rows])
+    return assemble(header, columns, plan.trajectory, plan.light_time_ns, plan.sites_failed, plan)
 
 
 def plan_digest(sky_digest: str, policy_code: str, start: Instant, end: Instant) -> str:

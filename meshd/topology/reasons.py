@@ -11,7 +11,7 @@ from meshd.ephemeris.propagate import EARTH_RADIUS_KM
 from meshd.ephemeris.sky import Sky
 from meshd.ephemeris.sun import sun_direction
 from meshd.topology.fitted import SLOT_NS
-from meshd.topology.plan import ContactPlan
+from meshd.topology.plan import WHOLE, ContactPlan
 from meshd.topology.policy import LinkPolicy
 from meshd.topology.trajectory import FloatArray
 from protocols.types import SECOND, Instant
@@ -130,6 +130,9 @@ def why_unlinked(plan: ContactPlan, sight: Sight | None, a: int, b: int, at: Ins
     """
     if plan.open_contact(a, b, at) is not None:
         return None
+    whole: ContactPlan | None = plan.derived.get(WHOLE)
+    if whole is not None and whole.open_contact(a, b, at) is not None:
+        return "predicted, but a node is away or the link is down"
     reason = sight.why_apart(a, b) if sight is not None else None
     if reason is not None:
         return reason

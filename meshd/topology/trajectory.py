@@ -8,6 +8,7 @@ of the cubic is h^4/384 times the fourth derivative of position, at most n^4 a =
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,10 +21,16 @@ from protocols.types import SECOND, Duration, Instant, light_time
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 Vector: TypeAlias = tuple[float, float, float]
+Pair: TypeAlias = tuple[FloatArray, FloatArray]
+"""Positions and velocities."""
 
 STEP_NS = 30 * SECOND
 _STATES_AT_ONCE = 20_000
 """About 10 ms of SGP4."""
+
+
+MOVED_MAX = 64
+"""So many sites may move otherwise than the states they are kept beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,55 @@ class Trajectory:
     """States of all sites at knots `first + k * step_ns`: positions km, velocities km/s, (K, n, 3).
 
     Answers hold between `start` and `end`, a step beyond the window asked for on either side.
+    After `with_site` the states of the others are shared, not copied; one array of all is made
+    when it is first asked for.
     """
 
     first: Instant
     step_ns: Duration
-    positions: FloatArray
-    velocities: FloatArray
+    _states: _States = field(repr=False, compare=False)
     _rows: list[list[tuple[float, ...]] | None] = field(repr=False, compare=False)
+
+    @property
+    def positions(self) -> FloatArray:
+        """(K, n, 3) km."""
+        return self.whole()[0]
+
+    @property
+    def velocities(self) -> FloatArray:
+        """(K, n, 3) km/s."""
+        return self.whole()[1]
+
+    @property
+    def moved(self) -> Mapping[int, Pair]:
+        """The sites that move otherwise than `unmoved` says: their positions and velocities."""
+        return self._states.moved
+
+    def unmoved(self) -> Pair:
+        """Positions and velocities of all sites, but for those that have moved."""
+        return self._states.base
+
+    def whole(self) -> Pair:
+        """Positions and velocities of all sites as they are, each (K, n, 3)."""
+        return self._states.whole()
+
+    def states_of(self, sites: IntArray) -> Pair:
+        """Positions and velocities of some sites, (K, m, 3)."""
+        found = tuple(np.ascontiguousarray(base[:, sites]) for base in self._states.base)
+        for place, site in enumerate(sites.tolist()):
+            if site in self.moved:
+                found[0][:, place], found[1][:, place] = self.moved[site]
+        return found[0], found[1]
+
+    def states_at_knot(self, k: int) -> Pair:
+        """Positions and velocities of all sites at one knot, (n, 3)."""
+        if not self.moved:
+            positions, velocities = self._states.base
+            return positions[k], velocities[k]
+        here = tuple(base[k].copy() for base in self._states.base)
+        for site, own in self.moved.items():
+            here[0][site], here[1][site] = own[0][k], own[1][k]
+        return here[0], here[1]
 
     @property
     def start(self) -> Instant:
@@ -45,11 +94,15 @@ class Trajectory:
 
     @property
     def end(self) -> Instant:
-        return self.first + self.step_ns * (len(self.positions) - 1)
+        return self.first + self.step_ns * (self._count - 1)
+
+    @property
+    def _count(self) -> int:
+        return len(self._states.base[0])
 
     def knots(self) -> IntArray:
         """The instants of the states, (K,)."""
-        return self.first + np.arange(len(self.positions), dtype=np.int64) * self.step_ns
+        return self.first + np.arange(self._count, dtype=np.int64) * self.step_ns
 
     def position_km(self, site: int, at: Instant) -> Vector:
         """Inertial position of one site, in plain floats.
@@ -93,15 +146,14 @@ class Trajectory:
 
     def with_site(self, site: int, positions: FloatArray, velocities: FloatArray) -> Trajectory:
         """The same trajectory, one site moving otherwise: states (K, 3) at the knots."""
-        every, moving = self.positions.copy(), self.velocities.copy()
-        every[:, site], moving[:, site] = positions, velocities
         rows = list(self._rows)
         rows[site] = None
-        return Trajectory(self.first, self.step_ns, every, moving, rows)
+        states = self._states.with_site(site, (positions, velocities))
+        return Trajectory(self.first, self.step_ns, states, rows)
 
     def _locate(self, instants: IntArray) -> tuple[IntArray, FloatArray]:
         k, rest = np.divmod(instants - self.first, self.step_ns)
-        last = self.positions.shape[0] - 1
+        last = self._count - 1
         if k.size and (int(k.min()) < 0 or int(k.max()) > last):
             raise ValueError(f"outside the trajectory [{self.start}, {self.end}]")
         at_end = k == last
@@ -121,7 +173,8 @@ class Trajectory:
     def _fill(self, site: int) -> list[tuple[float, ...]]:
         """Polynomial coefficients of one site's every interval, made when first asked for."""
         h = self.step_ns / SECOND
-        p, v = self.positions[:, site], self.velocities[:, site] * h
+        p, v = self._states.of(site)
+        v = v * h
         coefficients = _cubic(p[:-1], p[1:], v[:-1], v[1:])
         # One row an interval: x0 x1 x2 x3 y0 y1 ... z3.
         table = np.stack(coefficients, axis=-1).reshape(-1, 12)
@@ -132,7 +185,7 @@ class Trajectory:
 
     def _last_row(self, site: int) -> tuple[float, ...]:
         """At `end` itself: the last knot, standing still for an interval of no length."""
-        x, y, z = self.positions[-1, site].tolist()
+        x, y, z = self._states.of(site)[0][-1].tolist()
         return (x, 0.0, 0.0, 0.0, y, 0.0, 0.0, 0.0, z, 0.0, 0.0, 0.0)
 
 
@@ -167,7 +220,41 @@ def make_trajectory(
     for begin in range(0, missing.size, few):
         rows = missing[begin : begin + few]
         positions[rows], velocities[rows] = sky.states_at(knots[rows])
-    return Trajectory(first, step_ns, positions, velocities, [None] * sky.n_sites)
+    return trajectory_of(first, step_ns, (positions, velocities))
+
+
+def trajectory_of(first: Instant, step_ns: Duration, states: Pair) -> Trajectory:
+    """The trajectory of positions and velocities, each (K, n, 3), at knots from `first` on."""
+    return Trajectory(first, step_ns, _States(states, {}), [None] * states[0].shape[1])
+
+
+class _States:
+    """Positions and velocities of all sites, but for a few of whom newer ones are beside them."""
+
+    def __init__(self, base: Pair, moved: Mapping[int, Pair]) -> None:
+        self.base = base
+        self.moved = moved
+        self._whole: Pair | None = None if moved else base
+
+    def whole(self) -> Pair:
+        """All in one array each. Made once; two threads that make it make the same."""
+        if self._whole is None:
+            positions, velocities = (base.copy() for base in self.base)
+            for site, own in self.moved.items():
+                positions[:, site], velocities[:, site] = own
+            self._whole = positions, velocities
+        return self._whole
+
+    def of(self, site: int) -> Pair:
+        if site in self.moved:
+            return self.moved[site]
+        positions, velocities = self.base
+        return positions[:, site], velocities[:, site]
+
+    def with_site(self, site: int, own: Pair) -> _States:
+        if self._whole is not None or len(self.moved) >= MOVED_MAX:
+            return _States(self.whole(), {site: own})
+        return _States(self.base, {**self.moved, site: own})
 
 
 def _cubic(p0: FloatArray, p1: FloatArray, m0: FloatArray, m1: FloatArray) -> tuple[Any, ...]:

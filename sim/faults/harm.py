@@ -36,6 +36,7 @@ from sim.scenario.actions import (
     Swallow,
     Tell,
 )
+from sim.tally import custody_on
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -188,8 +189,10 @@ class Harm:
     def _roll_back(self, host: Host) -> None:
         if host.node is not None:
             self._world.kill(host.name)
+        gone = set(custody_on(host.disk.rows)).difference(custody_on(host.disk.copy))
+        self._world.tally.died(gone)
         host.disk.rows = dict(host.disk.copy)
-        host.excused |= {"sequence", "jobs", "results"}
+        host.excused |= {"sequence", "jobs", "results", "custody"}
         self._world.saw("a node came back on an old copy of its database")
 
     # --- after all ------------------------------------------------------------------------------

@@ -10,7 +10,10 @@ from sim.laws.custody import Custody
 from sim.laws.durable import Durable
 from sim.laws.law import Law
 from sim.laws.leases import Leases
+from sim.laws.letters import Letters
 from sim.laws.packets import Packets
 from sim.laws.records import Records
 
-LAWS: tuple[type[Law], ...] = (Packets, Custody, Records, Leases, Durable, Bounds)
+LAWS: tuple[type[Law], ...] = (
+    Packets, Custody, Letters, Records, Leases, Durable, Bounds,
+)  # fmt: skip

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from meshd.blobs.fetch import FETCHES_MAX, WINDOW
-from meshd.forwarding.forwarder import (
-    FLIGHT_BYTES_MAX,
-    HELD_BYTES_MAX,
-    HELD_MAX,
-    SEEN_MAX,
-    TIMERS_MAX,
-)
+from meshd.forwarding.custody import FLIGHT_BYTES_MAX, HELD_BYTES_MAX, HELD_MAX, TIMERS_MAX
+from meshd.forwarding.forwarder import SEEN_MAX
 from meshd.gossip.gossip import TABLE_MAX
 from meshd.gossip.peer import Peer
 from meshd.gossip.wants import WANTED_MAX
+from meshd.letters import mailbox, outgoing
 from meshd.node import Node
 from meshd.scheduler import book, holder, ledger, sink
 from meshd.seam import Effect, Event, FrameReceived
@@ -30,12 +26,12 @@ def _waits(peer: Peer) -> int:
 
 
 ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
-    "packets held": (lambda n: len(n.forwarder._held), HELD_MAX),
-    "bytes held": (lambda n: n.forwarder._held_bytes, HELD_BYTES_MAX),
+    "packets held": (lambda n: len(n.forwarder._hold.packets), HELD_MAX),
+    "bytes held": (lambda n: n.forwarder._hold.bytes, HELD_BYTES_MAX),
     "packets remembered": (lambda n: len(n.forwarder._seen), SEEN_MAX),
-    "timers": (lambda n: len(n.forwarder._timers), TIMERS_MAX),
+    "timers": (lambda n: len(n.forwarder._hold.timers), TIMERS_MAX),
     "bytes in flight": (
-        lambda n: max(n.forwarder._flight.values(), default=0),
+        lambda n: max(n.forwarder._hold.flight.values(), default=0),
         FLIGHT_BYTES_MAX + PAYLOAD_BYTES_MAX,
     ),
     "records": (lambda n: len(n.gossip._table), TABLE_MAX),
@@ -44,6 +40,11 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
         3 * TABLE_MAX,
     ),
     "records wanted": (lambda n: len(n.gossip._wants), WANTED_MAX),
+    "letters posted": (lambda n: len(n.letters.outgoing._sending), outgoing.POSTED_MAX),
+    "letters unread": (lambda n: n.letters.mailbox._count, mailbox.UNREAD_MAX),
+    "bytes unread": (lambda n: n.letters.mailbox._bytes, mailbox.UNREAD_BYTES_MAX),
+    "letters remembered": (lambda n: len(n.letters.mailbox._taken), mailbox.TAKEN_MAX),
+    "streams": (lambda n: len(n.letters.mailbox._read), mailbox.STREAMS_MAX),
     "fetches": (lambda n: len(n.blobs._fetches), FETCHES_MAX),
     "pieces asked for": (
         lambda n: max((len(fetch.asked) for fetch in n.blobs._fetches.values()), default=0),
@@ -86,14 +87,14 @@ class Bounds(Law):
 def audit(host: Host) -> None:
     """Running sums agree with what they are sums of."""
     assert host.node is not None
-    forwarder = host.node.forwarder
-    size = sum(len(custody.packet.payload) for custody in forwarder._held.values())
-    require(size == forwarder._held_bytes, "bytes held are those of the packets", host.name)
+    hold = host.node.forwarder._hold
+    size = sum(len(custody.packet.payload) for custody in hold.packets.values())
+    require(size == hold.bytes, "bytes held are those of the packets", host.name)
     flight: dict[str, int] = {}
-    for custody in forwarder._held.values():
+    for custody in hold.packets.values():
         if custody.sent_to is not None:
             size = len(custody.packet.payload)
             flight[custody.sent_to] = flight.get(custody.sent_to, 0) + size
-    counted = {node: size for node, size in forwarder._flight.items() if size}
+    counted = {node: size for node, size in hold.flight.items() if size}
     kept = {node: size for node, size in flight.items() if size}
     require(counted == kept, "bytes in flight are those sent and not accepted", host.name, counted)

@@ -7,11 +7,14 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from protocols.bounds import LETTER_BYTES_MAX
+
 Names: TypeAlias = str | tuple[str, ...]
 """Nodes by name or pattern (`iridium-4-*`), one or several."""
 
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 PayloadSize: TypeAlias = Annotated[int, Meta(ge=0, le=196_608)]
+LetterSize: TypeAlias = Annotated[int, Meta(ge=0, le=LETTER_BYTES_MAX)]
 FileSize: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 26)]
 Positive: TypeAlias = Annotated[float, Meta(gt=0)]
 
@@ -31,6 +34,7 @@ class Send(_Action, frozen=True, kw_only=True, tag="send"):
     destination: str = msgspec.field(name="to")
     size_bytes: PayloadSize = 256
     lifetime: str = "60s"
+    durable: bool = False
 
 
 class Ping(_Action, frozen=True, kw_only=True, tag="ping"):
@@ -40,6 +44,16 @@ class Ping(_Action, frozen=True, kw_only=True, tag="ping"):
     destination: str = msgspec.field(name="to")
     size_bytes: PayloadSize = 64
     lifetime: str = "60s"
+
+
+class Post(_Action, frozen=True, kw_only=True, tag="post"):
+    """Give a node a letter: it is sent until it is there, or has expired."""
+
+    source: str = msgspec.field(name="from")
+    destination: str = msgspec.field(name="to")
+    size_bytes: LetterSize = 256
+    stream: str = ""
+    lifetime: str = "1h"
 
 
 class Submit(_Action, frozen=True, kw_only=True, tag="submit"):
@@ -282,6 +296,7 @@ class Settled(_Action, frozen=True, kw_only=True, tag="settled"):
 Action: TypeAlias = (
     Send
     | Ping
+    | Post
     | Submit
     | Start
     | Kill

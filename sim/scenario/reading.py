@@ -15,13 +15,24 @@ from protocols.errors import MeshError
 from sim.scenario.actions import Action, Harmful, Submit
 from sim.scenario.errors import ScenarioError, nearest
 from sim.scenario.lines import line_of, lines_of
-from sim.scenario.schema import Cable, Flow, Link, Liveness, NodeRules, Scenario, Subset, Window
+from sim.scenario.schema import (
+    Cable,
+    Flow,
+    Letters,
+    Link,
+    Liveness,
+    NodeRules,
+    Scenario,
+    Subset,
+    Window,
+)
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCENARIO_BYTES_MAX = 1_000_000
 
 _LISTS: dict[str, Any] = {
     "packets": Flow,
+    "letters": Letters,
     "jobs": Submit,
     "timeline": Action,
     "cables": Cable,
@@ -147,6 +158,8 @@ def _lengths(scenario: Scenario) -> list[tuple[str, str]]:
     ]
     for index, flow in enumerate(scenario.packets):
         found.append((f"packets[{index}].lifetime", flow.lifetime))
+    for index, letters in enumerate(scenario.letters):
+        found.append((f"letters[{index}].lifetime", letters.lifetime))
     for index, cable in enumerate(scenario.cables):
         found.append((f"cables[{index}].light", cable.light))
     for index, window in enumerate(scenario.contacts):
@@ -168,6 +181,7 @@ def _instants(scenario: Scenario) -> list[tuple[str, str]]:
     found = [(f"timeline[{i}].at", action.at) for i, action in enumerate(scenario.timeline)]
     found += [(f"jobs[{i}].at", job.at) for i, job in enumerate(scenario.jobs)]
     found += [(f"packets[{i}].at", flow.at) for i, flow in enumerate(scenario.packets)]
+    found += [(f"letters[{i}].at", letters.at) for i, letters in enumerate(scenario.letters)]
     found += [("liveness.at", scenario.liveness.at)] if scenario.liveness else []
     return found
 

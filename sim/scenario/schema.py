@@ -10,7 +10,7 @@ from msgspec import Meta
 from meshd.ephemeris import parse_duration, parse_time
 from meshd.topology.policy import Ground, Lasers
 from protocols.types import Duration, Instant
-from sim.scenario.actions import Action, Names, PayloadSize, Positive, Submit
+from sim.scenario.actions import Action, LetterSize, Names, PayloadSize, Positive, Submit
 
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 Slots: TypeAlias = Annotated[int, Meta(ge=0, le=1_024)]
@@ -92,6 +92,20 @@ class Flow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: str = "5s"
     lifetime: str = "60s"
     ping: bool = False
+    durable: bool = False
+    """On disk at each relay before that accepts it. (Not of pings.)"""
+
+
+class Letters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`count` letters at `rate_hz` from the instant `at` on, in turn between `pairs`."""
+
+    count: Count
+    pairs: Annotated[tuple[Pair, ...], Meta(min_length=1)]
+    rate_hz: Positive = 10.0
+    size_bytes: LetterSize = 256
+    stream: str = ""
+    at: str = "5s"
+    lifetime: str = "1h"
 
 
 class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,6 +139,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: Link = Link()
     node: NodeRules = NodeRules()
     packets: tuple[Flow, ...] = ()
+    letters: tuple[Letters, ...] = ()
     jobs: tuple[Submit, ...] = ()
     timeline: tuple[Action, ...] = ()
     liveness: Liveness | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -17,12 +18,13 @@ from sim.scenario.actions import (
     Mend,
     Names,
     Ping,
+    Post,
     Recover,
     Send,
     Settled,
 )
 from sim.scenario.names import select
-from sim.scenario.schema import Flow, Scenario
+from sim.scenario.schema import Flow, Letters, Pair, Scenario
 from sim.scenario.setting import Setting
 
 HOLDER = "holder"
@@ -47,6 +49,8 @@ def steps_of(scenario: Scenario, setting: Setting, seed: int) -> tuple[Step, ...
         steps.append(Step(scenario.start + parse_duration(job.at), named))
     for index, flow in enumerate(scenario.packets):
         steps += _flow(flow, index, (scenario, setting, seed))
+    for index, letters in enumerate(scenario.letters):
+        steps += _posted(letters, f"letters[{index}].pairs", scenario, setting)
     for index, action in enumerate(scenario.timeline):
         named = resolve(action, setting.names, f"timeline[{index}]")
         at = scenario.start + parse_duration(action.at)
@@ -78,21 +82,46 @@ def resolve(action: Action, known: tuple[str, ...], where: str = "") -> Action:
 
 def _flow(flow: Flow, index: int, context: tuple[Scenario, Setting, int]) -> list[Step]:
     scenario, setting, seed = context
-    where = f"packets[{index}].pairs"
-    pairs = [
-        (select(setting.names, a, where)[0], select(setting.names, b, where)[0])
-        for a, b in flow.pairs
-    ]
+    pairs = _named(flow.pairs, f"packets[{index}].pairs", setting)
     rng = stream(seed, "workload", "packets", index)
     first = scenario.start + parse_duration(flow.at)
-    kind = Ping if flow.ping else Send
+    size, lifetime = flow.size_bytes, flow.lifetime
     steps = []
     for number in range(flow.count):
         a, b = pairs[number % len(pairs)] if pairs else rng.sample(setting.stations, 2)
-        action: Action = kind(
-            source=a, destination=b, size_bytes=flow.size_bytes, lifetime=flow.lifetime
+        action: Action = (
+            Ping(source=a, destination=b, size_bytes=size, lifetime=lifetime)
+            if flow.ping
+            else Send(
+                source=a, destination=b, size_bytes=size, lifetime=lifetime, durable=flow.durable
+            )
         )
         at = first + round(number * SECOND / flow.rate_hz)
         if at < scenario.end:
             steps.append(Step(at, action))
     return steps
+
+
+def _posted(letters: Letters, where: str, scenario: Scenario, setting: Setting) -> list[Step]:
+    pairs = _named(letters.pairs, where, setting)
+    steps = []
+    for number in range(letters.count):
+        a, b = pairs[number % len(pairs)]
+        action = Post(
+            source=a,
+            destination=b,
+            size_bytes=letters.size_bytes,
+            stream=letters.stream,
+            lifetime=letters.lifetime,
+        )
+        at = scenario.start + parse_duration(letters.at) + round(number * SECOND / letters.rate_hz)
+        if at < scenario.end:
+            steps.append(Step(at, action))
+    return steps
+
+
+def _named(pairs: Iterable[Pair], where: str, setting: Setting) -> list[tuple[str, str]]:
+    """Pairs of nodes as the mesh spells them."""
+    return [
+        (select(setting.names, a, where)[0], select(setting.names, b, where)[0]) for a, b in pairs
+    ]

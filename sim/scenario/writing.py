@@ -10,7 +10,7 @@ import msgspec
 from sim.scenario.schema import Scenario
 
 TABLES = ("subset", "link", "node", "liveness")
-LISTS = ("packets", "jobs", "cables", "contacts", "timeline")
+LISTS = ("packets", "letters", "jobs", "cables", "contacts", "timeline")
 
 
 def to_toml(scenario: Scenario) -> str:

@@ -9,7 +9,7 @@ from random import Random
 from sim.chance import stream
 from sim.faults.registry import FAULTS, Place, seconds
 from sim.scenario.actions import Action, Submit
-from sim.scenario.schema import Flow, Link, Liveness, NodeRules, Scenario
+from sim.scenario.schema import Flow, Letters, Link, Liveness, NodeRules, Scenario
 from sim.swarm.shapes import Mesh, draw_mesh
 
 WARM_S, HARM_S, WITHIN_S = 10, 60, 120
@@ -46,6 +46,7 @@ def draw(seed: int) -> Drawn:
         link=Link(loss=rng.choice((0.0, 0.0, 0.0, 0.02))),
         node=NodeRules(commit=f"{rng.choice((0, 0, 2, 10, 80))}ms"),
         packets=_packets(rng, mesh),
+        letters=_letters(rng, mesh),
         jobs=_jobs(rng, mesh),
         timeline=tuple(timeline),
         liveness=Liveness(f"{HARM_S}s", f"{WITHIN_S}s"),
@@ -82,9 +83,28 @@ def _packets(rng: Random, mesh: Mesh) -> tuple[Flow, ...]:
                 at=seconds(rng.uniform(5.0, HARM_S - 10)),
                 lifetime=f"{rng.choice((5, 20, 60))}s",
                 ping=rng.random() < 0.3,
+                durable=rng.random() < 0.4,
             )
         )
     return tuple(flows)
+
+
+def _letters(rng: Random, mesh: Mesh) -> tuple[Letters, ...]:
+    """Between one pair, most of them in a stream."""
+    found = []
+    for _ in range(rng.choice((0, 1, 2))):
+        a, b = rng.sample(mesh.members, 2)
+        found.append(
+            Letters(
+                count=rng.randint(3, 12),
+                pairs=((a, b),),
+                rate_hz=round(rng.uniform(0.3, 5.0), 2),
+                size_bytes=rng.choice((64, 256, 60_000)),
+                stream=rng.choice(("", "s", "s")),
+                at=seconds(rng.uniform(5.0, HARM_S - 10)),
+            )
+        )
+    return tuple(found)
 
 
 def _jobs(rng: Random, mesh: Mesh) -> tuple[Submit, ...]:

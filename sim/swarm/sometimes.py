@@ -9,7 +9,9 @@ SOMETIMES = (
     "a packet came again and was accepted again",
     "a dead link was written on a packet",
     "a packet went down with the node that held it",
+    "a durable packet outlived a crash of the node that held it",
     "a black hole swallowed a packet",
+    "a letter waited for those before it in its stream",
     # gossip
     "gossip was levelled by a listing",
     "a node heard its own voice from a life before",

@@ -240,6 +240,33 @@ def test_json_is_data_alone(mesh: Homes, command: str) -> None:
     assert ran.err == ""
 
 
+def assert_answers_alike(home: Path, sky: tuple[str, ...]) -> None:
+    """What a daemon tells of more than one way is what is told without it."""
+    ends = ("route", "London", "Sydney", "--at", "2026-01-01T01:00:00Z")
+    for wish in (
+        ("--timeline", "20m"),
+        ("--timeline", "3m", "--step", "1s", "--by", "stable", "--stay", "5"),
+        ("--k", "2", "--disjoint", "links", "--explain"),
+        ("--by", "energy"),
+    ):
+        ran = meshd(*ends, *wish, "--json", home=home)
+        assert ran.code == 0, ran.err
+        asked, alone = ran.json, meshd(*ends, *wish, *sky, "--json").json
+        for answer in (asked, alone):  # a daemon's plan began before: it sees contacts begin
+            answer.get("explain", {}).pop("contacts", None)
+            answer.get("explain", {}).pop("ends", None)
+        assert asked == {key: alone[key] for key in asked}, wish
+    assert "ends first" in meshd(*ends, "--explain", home=home).out
+    refused = meshd(*ends, "--timeline", "7h", home=home)
+    assert_refused(refused, 2, "bad-duration")
+
+
+def test_standing_links_are_known_for_now_alone(mesh: Homes) -> None:
+    refused = meshd("route", "carol", "alice", "--timeline", "1h", home=mesh["bob"])
+    assert_refused(refused, 4, "no-plan")
+    assert "no sky to predict from" in refused.err
+
+
 def test_under_a_sky_names_of_satellites_answer(tmp_path: Path) -> None:
     home = tmp_path / "sky"
     sky = ("--constellation", "iridium", "--stations", "London,Sydney", "--city", "London")
@@ -257,6 +284,9 @@ def test_under_a_sky_names_of_satellites_answer(tmp_path: Path) -> None:
         assert (route["path"][0], route["path"][-1]) == ("London", "Sydney")
         later = meshd("route", "London", "Sydney", "--at", "+3h", "--json", home=home).json
         assert later["at"].startswith("2026-01-01T03:58")
+        assert_answers_alike(home, sky[:2])
+        assert_refused(meshd("elements", home=home), 2, "bad-elements")  # a shell has none
+        assert_refused(meshd("elements", "new.tle", home=home), 2, "usage")
         absent = meshd("ping", "iridium-1-1", home=home)
         assert_refused(absent, 4, "unknown-node")
         assert "no node there has been heard of" in absent.err

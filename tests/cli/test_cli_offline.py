@@ -51,6 +51,11 @@ def test_commands_without_a_daemon_load_nothing_heavy(arguments: tuple[str, ...]
     assert run_inside(*arguments) == (0, "[]")
 
 
+def test_naming_a_sky_needs_no_compiler() -> None:
+    script = "import sys, meshd.ephemeris; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
+
+
 def test_client_commands_load_nothing_heavy(tmp_path: Path) -> None:
     assert run_inside("status", "--home", str(tmp_path)) == (3, "[]")
 

@@ -139,7 +139,7 @@ def test_a_contact_plan_needs_no_orbits(plan_file: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        (("--timeline", "1h"), 2, "usage"),  # a daemon cannot
+        (("--timeline", "1h", "--plot", "x.png"), 2, "usage"),  # a daemon draws nothing
         ((*KUIPER, "--step", "1s"), 2, "usage"),
         ((*KUIPER, "--by", "stable"), 2, "usage"),
         ((*KUIPER, "--by", "beauty"), 2, "bad-objective"),

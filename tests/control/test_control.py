@@ -12,9 +12,10 @@ import httpx
 import pytest
 import trio
 
-from meshd.adapters import api_socket, control
+from meshd.adapters import api_socket, control_requests
 from meshd.adapters.api_socket import PATH_BYTES_MAX, choose_socket, find_socket
 from meshd.adapters.control import serve_control
+from meshd.router.wish import Wish
 from protocols.errors import InputError, MeshError, NotFound
 
 Json = dict[str, Any]
@@ -48,8 +49,14 @@ class FakeBackend:
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json:
         return self._answer(node=node, start=start, duration=duration)
 
-    async def route(self, source: str, target: str, at: str | None) -> Json:
-        return self._answer(source=source, target=target, at=at)
+    async def route(self, source: str, target: str, wish: Wish) -> Json:
+        return self._answer(source=source, target=target, at=wish.at, k=wish.k)
+
+    def elements(self) -> Json:
+        return self._answer(what="elements")
+
+    async def renew(self, at: str, documents: dict[str, str]) -> Json:
+        return self._answer(at=at, documents=documents)
 
     async def connect(self, address: str) -> Json:
         return self._answer(address=address)
@@ -62,6 +69,25 @@ class FakeBackend:
 
     async def trace(self, node: str) -> Json:
         return self._answer(node=node)
+
+    async def send(
+        self, to: str, port: str, stream: str, lifetime_s: float, wait_s: float, body: bytes
+    ) -> Json:
+        return self._answer(
+            to=to, port=port, stream=stream, lifetime_s=lifetime_s, wait_s=wait_s, bytes=len(body)
+        )
+
+    async def letter(self, name: str, wait_s: float) -> Json:
+        return self._answer(letter=name, wait_s=wait_s)
+
+    def letters(self) -> list[Json]:
+        return [self._answer(what="letter")]
+
+    async def mail(self, port: str, count: int, wait_s: float) -> list[Json]:
+        return [self._answer(port=port, count=count, wait_s=wait_s)]
+
+    async def take(self, number: int) -> Json:
+        return self._answer(number=number)
 
     def jobs(self) -> list[Json]:
         return [self._answer(what="job")]
@@ -168,8 +194,11 @@ async def test_questions_reach_the_backend(tmp_path: Path) -> None:
             "start": "+1m",
             "duration": "2h",
         }
-        asked = await get("route", **{"from": "New York", "to": "São Paulo"})
-        assert asked == {"source": "New York", "target": "São Paulo", "at": None}
+        asked = await get("route", **{"from": "New York", "to": "São Paulo", "k": "2"})
+        assert asked == {"source": "New York", "target": "São Paulo", "at": None, "k": 2}
+        assert await get("elements") == {"what": "elements"}
+        files = {"at": "2026-01-01T00:10:00Z", "documents": {"a.tle": "1 ..."}}
+        assert (await client.post("/v1/elements", json=files)).json() == files
         assert await get("jobs/abc") == {"job": "abc"}
         assert await get("jobs/abc/result") == [{"job": "abc"}]
         pinged = await client.post("/v1/ping", json={"node": "bob", "count": 2})
@@ -177,6 +206,24 @@ async def test_questions_reach_the_backend(tmp_path: Path) -> None:
         submitted = await client.post("/v1/jobs", json={"spec": {"a": 1}, "id": "x"})
         assert submitted.json() == {"spec": {"a": 1}, "id": "x"}
         assert submitted.status_code == 202
+        assert await get("letters") == [{"what": "letter"}]
+        assert await get("letters/x", wait_s="2") == {"letter": "x", "wait_s": 2.0}
+        assert await get("mail", port="p", count="3") == [{"port": "p", "count": 3, "wait_s": 0.0}]
+        assert (await client.post("/v1/mail/7/taken")).json() == {"number": 7}
+        letter = await client.post("/v1/letters", params={"to": "bob"}, content=b"\0\xff")
+        assert letter.status_code == 202
+        assert letter.json() == {
+            "to": "bob", "port": "inbox", "stream": "", "lifetime_s": 3600.0, "wait_s": 0.0,
+            "bytes": 2,
+        }  # fmt: skip
+
+
+async def test_letters_that_cannot_be_read_as_requests(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeBackend()) as client:
+        assert refusal(await client.post("/v1/letters", content=b"x")) == (400, "bad-request")
+        for query in ("wait_s=soon", "wait_s=nan", "wait_s=inf", "urgent=1"):
+            assert refusal(await client.get(f"/v1/mail?{query}")) == (400, "bad-request")
+        assert refusal(await client.post("/v1/mail/first/taken")) == (404, "unknown-path")
 
 
 async def test_events_are_one_object_a_line(tmp_path: Path) -> None:
@@ -208,6 +255,8 @@ async def test_blobs_are_streamed_both_ways(tmp_path: Path) -> None:
         ("POST", "/v1/stop", b'{"now": true}', (400, "bad-request")),
         ("GET", "/v1/peers?a=b", b"", (400, "bad-request")),
         ("GET", "/v1/route?from=a", b"", (400, "bad-request")),
+        ("GET", "/v1/route?from=a&to=b&k=many", b"", (400, "bad-request")),
+        ("GET", "/v1/route?from=a&to=b&step=1s", b"", (400, "usage")),
         ("GET", "/v1/links?node=" + "a" * 5_000, b"", (400, "bad-request")),
     ],
 )
@@ -246,7 +295,7 @@ async def test_refusals_keep_their_code(tmp_path: Path, failure: MeshError, stat
 async def test_body_too_large_is_refused_and_nothing_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(control, "BODY_BYTES_MAX", 100_000)
+    monkeypatch.setattr(control_requests, "BODY_BYTES_MAX", 100_000)
     async with serving(tmp_path, FakeBackend()) as client:
         response = await client.post("/v1/ping", content=b" " * 3_000_000)
         assert refusal(response) == (413, "body-too-large")

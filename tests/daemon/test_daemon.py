@@ -11,6 +11,7 @@ import trio
 from meshd.config import Config
 from meshd.daemon import Daemon
 from meshd.driver import Happening
+from meshd.router.wish import Wish
 from meshd.scheduler.states import JobView, Phase, Status
 from meshd.seam import BlobStored, JobSubmitted, Note, PayloadArrived, PayloadOffered
 from protocols.errors import InputError, MeshError, NotFound
@@ -73,6 +74,23 @@ async def test_a_chain_of_standing_links_carries_a_packet(yard: Yard) -> None:
     assert isinstance(arrived, PayloadArrived)
     assert arrived.payload == b"hi"
     assert arrived.hops == tuple(d.identity.node_id for d in (a, b, c))
+
+
+async def test_ways_between_members_pass_by_no_site_without_a_daemon(yard: Yard) -> None:
+    """Two cities without a satellite in between: the plan has a way, the mesh has none."""
+    sky = {"constellation": "iridium", "stations": ("London", "Sydney")}
+    a = await yard.up("a", Config(name="a", city="London", **sky))  # type: ignore[arg-type]
+    alone = await a.console.route("London", "Sydney", Wish(explain=True))
+    assert (alone["basis"], len(alone["path"]) > 2) == ("plan", True)
+    b = await yard.up("b", Config(name="b", city="Sydney", **sky))  # type: ignore[arg-type]
+    yard.join(a, b)
+    await until(lambda: knows(a, "b"))
+    for places in (("a", "b"), ("London", "Sydney")):
+        told = await a.console.route(*places, Wish(explain=True))
+        assert (told["basis"], told["path"], told["explain"]["rides"]) == ("members", [], [])
+        assert "crosses a node that is away" in told["why"]
+    ahead = await a.console.route("a", "b", Wish(timeline="5m"))
+    assert ahead["unreachable"] == [{"from_s": 0.0, "until_s": 300.0}]
 
 
 async def test_an_accepted_job_survives_a_restart_of_its_daemon(yard: Yard) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import protocols
-from meshd.forwarding import forwarder as limits
+from meshd.forwarding import custody as limits
 from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
@@ -320,7 +320,7 @@ def test_timers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ship.offer(B)
     for _ in range(100):
         ship.hear(RoutesChanged())
-    assert len(ship.forwarder._timers) <= 8
+    assert len(ship.forwarder._hold.timers) <= 8
     assert ship.forwarder.next_deadline() == T0 + 50 * SECOND
 
 

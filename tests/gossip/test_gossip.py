@@ -281,7 +281,7 @@ def test_roster_is_verified_like_any_other() -> None:
     assert machine.presence(B) == (record(B, 1),)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 1_200), min_size=1, max_size=4))
 def test_own_sequence_is_never_used_again(lives: list[int]) -> None:
     disk: dict[str, bytes] = {}
@@ -329,7 +329,7 @@ def test_two_are_levelled_by_digests() -> None:
     assert settle(one, other, T0 + SECOND) == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(st.integers(0, 60), st.integers(1, 4)),
     st.dictionaries(st.integers(0, 60), st.integers(1, 4)),

@@ -151,7 +151,7 @@ def test_a_strange_roster_is_answered_with_all_that_is_held() -> None:
 HELD = st.dictionaries(st.integers(0, 12), st.integers(1, 4), max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(HELD, HELD, HELD, HELD, st.booleans())
 def test_any_two_are_levelled_with_the_same_roster_another_or_none(
     mine: dict[int, int],

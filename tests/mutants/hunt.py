@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import tests.mutants.jobs
+import tests.mutants.letters
 import tests.mutants.packets
 import tests.mutants.records  # noqa: F401 - importing registers
 from sim.swarm.trial import Trial, try_seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshd.forwarding import forwarder as forwarding
+from meshd.forwarding.custody import Hold
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
 from meshd.router.routes import Router
@@ -13,10 +14,11 @@ from tests.mutants.registry import mutant
 
 @mutant("custody ends when a packet is sent, not when it is accepted", Forwarder, "_route")
 def custody_released_before_accepted(original):
-    def route(self, key, now):
-        effects = original(self, key, now)
-        if key in self._held and self._held[key].sent_to is not None:
-            self._release(key)
+    def route(self, custody, now):
+        effects = original(self, custody, now)
+        found = self._hold.packets.get(custody.key)
+        if found is not None and found.sent_to is not None:
+            self._hold.drop(found.key)
         return effects
 
     return route
@@ -29,8 +31,8 @@ def hop_not_counted(original):
 
 @mutant("a packet that has expired is sent on", Forwarder, "_route")
 def expiry_ignored(original):
-    def route(self, key, now):
-        return original(self, key, min(now, self._held[key].packet.expires_at - 1))
+    def route(self, custody, now):
+        return original(self, custody, min(now, custody.packet.expires_at - 1))
 
     return route
 
@@ -53,26 +55,36 @@ def no_duplicate_suppression(original):
 def accepted_and_dropped(original):
     def receive(self, node, packet, now):
         effects = original(self, node, packet, now)
-        key = (packet.id, len(packet.hops) + 1)
-        if key in self._held and self._held[key].sent_to is None:
-            self._release(key)
+        found = self._hold.packets.get((packet.id, len(packet.hops) + 1))
+        if found is not None and found.sent_to is None:
+            self._hold.drop(found.key)
         return effects
 
     return receive
 
 
-@mutant("bytes in flight are never counted down", Forwarder, "_unsend")
+@mutant("a durable packet is accepted before it is on disk", Forwarder, "_on_disk")
+def accepted_before_kept(original):
+    return lambda self, packet, hops: []
+
+
+@mutant("what was accepted in a life before is not gone on with", Forwarder, "_restore")
+def custody_not_restored(original):
+    return lambda self, rows, now: []
+
+
+@mutant("bytes in flight are never counted down", Hold, "_unsend")
 def flight_never_lands(original):
     def unsend(self, key):
-        sent_to = self._held[key].sent_to
+        sent_to = self.packets[key].sent_to
         original(self, key)
         if sent_to is not None:
-            self._flight[sent_to] += len(self._held[key].packet.payload)
+            self.flight[sent_to] += len(self.packets[key].packet.payload)
 
     return unsend
 
 
-@mutant("any amount is sent to one neighbour at once", Forwarder, "_crowded")
+@mutant("any amount is sent to one neighbour at once", Hold, "crowded")
 def no_flight_bound(original):
     return lambda self, node, packet: False
 

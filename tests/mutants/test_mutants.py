@@ -15,7 +15,8 @@ CAUGHT_AT = {
     "refusal-without-a-code": 20, "expiry-ignored": 13, "no-flight-bound": 17,
     "contact-end-late": 7, "down-for-ever": 21, "deadline-in-the-past": 5, "dial-once": 2,
     "records-not-verified": 21, "future-believed": 8, "own-voice-ignored": 4,
-    "no-lease-epoch-check": 24, "wake-lost": 20,
+    "no-lease-epoch-check": 24, "wake-lost": 20, "read-twice": 59, "no-order": 5,
+    "letter-sent-once": 21, "letters-not-restored": 21, "custody-not-restored": 21,
 }  # fmt: skip
 """Hints: where the swarm first noticed, if not at seed 0."""
 

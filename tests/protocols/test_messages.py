@@ -126,7 +126,7 @@ def too_much(info: inspect.Type) -> Any:
 
 
 @pytest.mark.parametrize(("name", "kind"), MESSAGES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_message_survives_the_wire(name: str, kind: type, data: st.DataObject) -> None:
     codec = CODECS[name][0]
@@ -199,7 +199,7 @@ def test_message_of_another_port_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("name", CODECS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     noise=st.binary(max_size=60),
     where=st.integers(0, 1 << 16),
@@ -241,7 +241,7 @@ def test_beacon_has_a_speed_to_divide_by(speed: float) -> None:
     assert caught.value.code == "bad-record"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=80), st.integers(0, 200))
 def test_reading_a_record_raises_nothing_else(noise: bytes, at: int) -> None:
     whole = msgspec.msgpack.encode(Statement(NodeId("A"), 1, 2, 3, example(Presence)))

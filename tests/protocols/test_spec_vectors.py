@@ -25,7 +25,7 @@ from protocols.types import NodeId
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "protocols" / "SPEC.md").read_text(encoding="utf-8")
-CODECS = (protocols.LINK, protocols.JOB, protocols.BLOB, protocols.REPORT)
+CODECS = (protocols.LINK, protocols.JOB, protocols.BLOB, protocols.LETTER, protocols.REPORT)
 UNITS = {"ms": 10**6, "s": 10**9}
 
 VECTOR = re.compile(r"#### vector: (.+)\n\n```json\n(.+)\n```\n\n```hex\n([0-9a-f\n]+)```")
@@ -49,8 +49,8 @@ def plain(value: Any) -> Any:
 
 def kinds() -> dict[str, Any]:
     """Every message by its tag."""
-    unions = (protocols.LinkMessage, protocols.JobMessage, protocols.BlobMessage)
-    found = [kind for union in unions for kind in union.__args__]
+    messages = (protocols.JobMessage, protocols.BlobMessage, protocols.LetterMessage)
+    found = [kind for union in (protocols.LinkMessage, *messages) for kind in union.__args__]
     return {kind.__struct_config__.tag: kind for kind in (*found, protocols.Undelivered)}
 
 
@@ -155,7 +155,10 @@ def said_codes() -> set[str]:
     """Codes that the code puts on the wire or closes links with."""
     calls = {"ProtocolError": 0, "_give_up": 1, "Refused": 2, "_unfetched": 2, "_fail": 1}
     found: set[str] = set()
-    homes = ["protocols", *(f"meshd/{x}" for x in ("forwarding", "gossip", "blobs", "scheduler"))]
+    homes = [
+        "protocols",
+        *(f"meshd/{x}" for x in ("forwarding", "gossip", "blobs", "letters", "scheduler")),
+    ]
     for path in (p for home in homes for p in (ROOT / home).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             values: list[ast.expr] = []

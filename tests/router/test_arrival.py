@@ -105,7 +105,7 @@ def worlds(draw: st.DrawFn) -> tuple[ContactPlan, Overlay]:
     return replace(plan, rate_bps=np.array(rates)), overlay
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(worlds(), st.integers(0, 20), st.sampled_from([0, 0, 1, 5]))
 def test_against_brute_force(
     world: tuple[ContactPlan, Overlay], start: int, size_bytes: int
@@ -123,7 +123,7 @@ def test_against_brute_force(
         assert straight.path(vertex) == tree.path(vertex)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(worlds(), st.sampled_from([0, 1, 5]))
 def test_who_sends_later_is_there_no_earlier_whatever_the_size(
     world: tuple[ContactPlan, Overlay], size_bytes: int
@@ -213,7 +213,7 @@ def sparse_worlds(draw: st.DrawFn) -> tuple[ContactPlan, Overlay]:
     return plan, Overlay(frozenset(rng.sample(range(n), rng.randrange(2))), dead, standing)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(sparse_worlds(), st.sampled_from([0, 0, 1_000_000, 20_000_000_000]))
 def test_kernels_say_what_the_plain_search_says(
     world: tuple[ContactPlan, Overlay], size_bytes: int

@@ -83,7 +83,7 @@ def small_plans(draw: st.DrawFn) -> ContactPlan:
     return plan_from_contacts(kinds, [(*p, 0, 10) for p in pairs], light_time_ns, (0, 10))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(small_plans(), st.sampled_from(["nodes", "links"]), st.integers(1, 4))
 def test_against_networkx_on_random_plans(plan: ContactPlan, apart: str, k: int) -> None:
     ends = 0, 5

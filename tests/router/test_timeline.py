@@ -261,7 +261,7 @@ def moving_plans(draw: st.DrawFn) -> ContactPlan:
     return assemble(header, columns, trajectory, trajectory.light_time_ns)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(moving_plans(), st.sampled_from([DELAY, HOPS, ENERGY]), st.integers(0, 2**32))
 def test_random_contacts_between_moving_satellites(
     plan: ContactPlan, objective: Objective, seed: int
@@ -295,7 +295,7 @@ def still_plans(draw: st.DrawFn) -> ContactPlan:
     return plan_from_contacts(kinds, contacts, light_time_ns, (0, 130))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(still_plans())
 def test_without_motion_paths_change_at_contacts_only(plan: ContactPlan) -> None:
     found = timeline_of(plan, (0, 6), (0, 130))

@@ -46,7 +46,7 @@ def questions(draw: st.DrawFn) -> tuple[ContactPlan, int, int, int, Overlay]:
     return plan, draw(site), draw(site), at, Overlay(absent, dead)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(questions())
 def test_straight_to_the_target_as_by_the_whole_tree(
     question: tuple[ContactPlan, int, int, int, Overlay],

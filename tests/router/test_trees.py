@@ -65,7 +65,7 @@ def plans(draw: st.DrawFn) -> ContactPlan:
     return plan_from_contacts(kinds, contacts, FixedLight(0, delays), window=(0, 10))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(plans(), st.sampled_from([0, 7]))
 def test_trees_against_a_plain_search(plan: ContactPlan, at: int) -> None:
     check_tree(plan, 0, at)
@@ -125,7 +125,7 @@ def test_buckets_are_no_wider_than_the_shortest_link_or_fit_the_ring() -> None:
         assert (longest >> shift_for(1, longest) - 1) + 2 > RING_MAX
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plans(), st.sampled_from([0, 7]))
 def test_tables_against_trees(plan: ContactPlan, at: int) -> None:
     check_table(plan, list(range(plan.n_sites)), at)

@@ -48,7 +48,7 @@ def finish_of(counts: dict[NodeId, int], ways: list[Candidate]) -> list[int]:
     return sorted(end for way in ways for end in finishes(way, counts.get(way.node, 0)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(candidates, st.integers(0, 5))
 def test_placement_equals_brute_force(ways: list[Candidate], shards: int) -> None:
     placed = place(range(shards), ESTIMATE, ways)
@@ -64,7 +64,7 @@ def test_placement_equals_brute_force(ways: list[Candidate], shards: int) -> Non
     assert mine == best
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     candidates,
     st.dictionaries(st.integers(0, 5), st.lists(st.sampled_from(NAMES), unique=True).map(tuple)),

@@ -228,7 +228,7 @@ def test_without_anything_ahead_it_waits_for_the_world() -> None:
 INSTANTS = st.integers(1, int(SECONDS_MAX) * SECOND - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(instants=st.lists(INSTANTS, min_size=1, max_size=8), odd=st.floats(1e-12, 1e3))
 def test_a_sleep_to_an_instant_ends_exactly_at_it(instants: list[int], odd: float) -> None:
     """Whatever the floats between: no wake-up early, none late, and none for ever."""

@@ -190,6 +190,13 @@ def test_a_plan_that_is_mended_is_the_plan_built_anew(isl: str, ground: str) -> 
             assert (getattr(mended, column) == getattr(anew, column)).all()
         assert (mended.digest, mended.sites_failed) == (anew.digest, anew.sites_failed)
         assert mended.digest != plan.digest
+        assert mended.trajectory is not None and anew.trajectory is not None
+        at = plan.start + 7 * SECOND
+        assert mended.light_time_ns(0, 3, at) == anew.light_time_ns(0, 3, at)
+        if satellite != 77:  # the next goes on from states that were put together, or were not
+            mine, theirs = mended.trajectory, anew.trajectory
+            assert np.array_equal(mine.positions, theirs.positions, equal_nan=True)
+            assert np.array_equal(mine.velocities, theirs.velocities, equal_nan=True)
         plan = mended
         sky = sky.with_elements(satellite, moved)
 

@@ -45,12 +45,20 @@ def test_a_plan_of_another_sky_is_refused(plan: ContactPlan, sky: Sky) -> None:
 
 
 @given(st.data())
-def test_damage_is_noticed_or_harmless(plan: ContactPlan, sky: Sky, data: st.DataObject) -> None:
+def test_damage_is_noticed(plan: ContactPlan, sky: Sky, data: st.DataObject) -> None:
     whole = pack(plan)
     at = data.draw(st.integers(0, len(whole) - 1))
     bent = whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
     with pytest.raises(InputError):
         unpack(bent[: data.draw(st.integers(0, len(bent)))], sky)
+
+
+def test_no_byte_may_be_another(plan: ContactPlan, sky: Sky) -> None:
+    """Not of the header either: a plan said it was of another policy (byte 151)."""
+    whole = pack(plan)
+    for at in range(len(whole)):
+        with pytest.raises(InputError):
+            unpack(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], sky)
 
 
 def test_changes_name_the_contacts_that_differ() -> None:

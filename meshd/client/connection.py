@@ -1,4 +1,4 @@
-"""Client: asks the daemon of a home, over its control socket.
+"""Connection: asks the daemon of a home, over its control socket.
 
 The standard library's HTTP, for it loads in 20 ms: httpx, which loads trio too, takes 150 ms, as
 long as all else a command does.
@@ -7,7 +7,7 @@ long as all else a command does.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -33,12 +33,15 @@ class Client:
     def __init__(self, home: Path | None) -> None:
         self.home = home_folder(home)
 
-    def get(self, path: str, query: dict[str, str | None] | None = None) -> Any:
+    def get(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         return self._json("GET", f"{path}?{urlencode(asked)}" if asked else path, None)
 
     def post(self, path: str, **body: Any) -> Any:
         return self._json("POST", path, msgspec.json.encode(body))
+
+    def post_bytes(self, path: str, query: dict[str, str], body: bytes) -> Any:
+        return self._json("POST", f"{path}?{urlencode(query)}", body)
 
     def put_blob(self, data: bytes) -> str:
         """Give the daemon a blob; its cid."""

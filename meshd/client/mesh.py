@@ -1,0 +1,103 @@
+"""Mesh: what a program asks of its daemon, and sends and reads through it."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshd.client.connection import Client
+from protocols.errors import MeshError
+
+ASK_S = 60.0
+"""How long one request waits at the daemon before it is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One that was read. `node` is the id of who sent it, `name` what people call it."""
+
+    number: int
+    node: str
+    name: str
+    port: str
+    stream: str
+    arrived_at: str
+    """ISO 8601, UTC, of mission time."""
+    body: bytes
+
+
+class Mesh:
+    """The mesh as one daemon sees it. Safe to use from several threads: it keeps no connection."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self._client = Client(home)
+
+    def status(self) -> dict[str, Any]:
+        return dict(self._client.get("/v1/status"))
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return list(self._client.get("/v1/nodes"))
+
+    # --- letters --------------------------------------------------------------------------------
+
+    def send(
+        self,
+        node: str,
+        body: bytes,
+        port: str = "inbox",
+        stream: str = "",
+        lifetime_s: float = 3_600.0,
+        wait: bool = True,
+    ) -> str:
+        """Send a letter; its id. With `wait` it returns when the receiver's daemon has it on disk.
+
+        Else when this daemon has: from then on it is sent until it is there or has expired,
+        whatever is restarted. Those of one `stream` are read in the order they were sent in.
+        Raises MeshError "expired", or why it was not taken.
+        """
+        query = {"to": node, "port": port, "stream": stream, "lifetime_s": str(lifetime_s)}
+        query["wait_s"] = str(ASK_S if wait else 0.0)
+        answer = self._client.post_bytes("/v1/letters", query, body)
+        while wait and answer["state"] == "sending":
+            answer = self._client.get(f"/v1/letters/{answer['letter']}", {"wait_s": str(ASK_S)})
+        if answer["state"] not in ("sending", "delivered"):
+            message = f"the letter to {node} was not delivered within {lifetime_s:g} s"
+            raise MeshError(answer["state"], message)
+        return str(answer["letter"])
+
+    def receive(self, port: str = "inbox", wait_s: float | None = None) -> Iterator[Letter]:
+        """Letters as they come, for ever, or until none has come for `wait_s`.
+
+        One is taken from the mailbox when the next is asked for: a program that ends while it has
+        one reads it again.
+        """
+        last = time.monotonic()
+        while True:
+            left = ASK_S if wait_s is None else min(ASK_S, last + wait_s - time.monotonic())
+            letters = self.read(port, max(0.0, left))
+            for letter in letters:
+                yield letter
+                self.take(letter)
+            if letters:
+                last = time.monotonic()
+            elif wait_s is not None and time.monotonic() >= last + wait_s:
+                return
+
+    def read(self, port: str = "inbox", wait_s: float = 0.0, count: int = 1) -> list[Letter]:
+        """The oldest letters that nobody has taken, waiting a while for a first one."""
+        query = {"port": port, "wait_s": str(wait_s), "count": str(count)}
+        return [_letter(row) for row in self._client.get("/v1/mail", query)]
+
+    def take(self, letter: Letter) -> None:
+        """Let the mailbox forget a letter."""
+        self._client.post(f"/v1/mail/{letter.number}/taken")
+
+
+def _letter(row: dict[str, Any]) -> Letter:
+    body = b64decode(row["body"])
+    fields = {name: row[name] for name in Letter.__slots__ if name != "body"}
+    return Letter(**fields, body=body)

@@ -1,0 +1,1 @@
+"""Letters: messages of applications, sent until they are there, kept until they are read."""

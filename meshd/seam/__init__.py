@@ -1,0 +1,149 @@
+"""The one seam: what happens to a node (Event) and what it wants (Effect); `ports.py`: who does it.
+
+A `Machine` decides; it never waits, reads no clock and opens no socket. A driver carries its
+effects out: `meshd/driver.py` on trio, `sim/world.py` on an event heap. Effects are performed in
+list order; those after a `Persist` wait for its commit while other events proceed.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+from meshd.seam.effects import (
+    CloseLink,
+    LetterArrived,
+    LetterKept,
+    LetterSettled,
+    Note,
+    OpenLink,
+    Persist,
+    ReadBlob,
+    ReleaseBlob,
+    ReportJob,
+    RunShard,
+    SendFrame,
+    StopShard,
+    WriteBlob,
+)
+from meshd.seam.events import (
+    BlobRejected,
+    FrameReceived,
+    JobCancelled,
+    JobSubmitted,
+    LetterPosted,
+    LetterTaken,
+    LinkDown,
+    LinkFailed,
+    LinkUp,
+    PlanLoaded,
+    RecordsLoaded,
+    RosterLoaded,
+    ShardFinished,
+    StandingWanted,
+    Started,
+    Woke,
+)
+from meshd.seam.signals import (
+    BlobFailed,
+    BlobStored,
+    BlobUnwanted,
+    BlobWanted,
+    Learnt,
+    LinkLost,
+    LinkReady,
+    MessageReceived,
+    PayloadArrived,
+    PayloadLost,
+    PayloadOffered,
+    Publish,
+    RoutesChanged,
+    Signal,
+)
+from protocols.types import Instant
+
+__all__ = [
+    "BlobFailed",
+    "BlobRejected",
+    "BlobStored",
+    "BlobUnwanted",
+    "BlobWanted",
+    "CloseLink",
+    "Effect",
+    "Event",
+    "FrameReceived",
+    "JobCancelled",
+    "JobSubmitted",
+    "Learnt",
+    "LetterArrived",
+    "LetterKept",
+    "LetterPosted",
+    "LetterSettled",
+    "LetterTaken",
+    "LinkDown",
+    "LinkFailed",
+    "LinkLost",
+    "LinkReady",
+    "LinkUp",
+    "Machine",
+    "MessageReceived",
+    "Note",
+    "OpenLink",
+    "PayloadArrived",
+    "PayloadLost",
+    "PayloadOffered",
+    "Persist",
+    "PlanLoaded",
+    "Publish",
+    "ReadBlob",
+    "RecordsLoaded",
+    "ReleaseBlob",
+    "ReportJob",
+    "RosterLoaded",
+    "RoutesChanged",
+    "RunShard",
+    "SendFrame",
+    "ShardFinished",
+    "Signal",
+    "StandingWanted",
+    "Started",
+    "StopShard",
+    "Woke",
+    "WriteBlob",
+]
+
+Event: TypeAlias = (
+    Started
+    | Woke
+    | LinkUp
+    | LinkDown
+    | LinkFailed
+    | FrameReceived
+    | RecordsLoaded
+    | RosterLoaded
+    | StandingWanted
+    | PlanLoaded
+    | LetterPosted
+    | LetterTaken
+    | JobSubmitted
+    | JobCancelled
+    | ShardFinished
+    | BlobRejected
+    | Signal
+)
+
+Effect: TypeAlias = (
+    OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | ReadBlob | WriteBlob
+    | ReleaseBlob | ReportJob | Note | LetterKept | LetterSettled | LetterArrived | Signal
+)  # fmt: skip
+
+
+class Machine(Protocol):
+    """A pure decision maker. Both methods run to completion and never wait."""
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """Take one event at mission time `now` (never earlier than the last) and say what to do."""
+        ...
+
+    def next_deadline(self) -> Instant | None:
+        """When this machine wants `Woke`, or None."""
+        ...

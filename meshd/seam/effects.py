@@ -1,0 +1,129 @@
+"""Effects: what a node wants done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from protocols.types import Cid, Duration, JobId, LinkId, NodeId, PacketId
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """Dial a node, trying its addresses in order; answered by LinkUp or LinkFailed."""
+
+    node: NodeId
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    link: LinkId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    link: LinkId
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write one row (or delete it, when `value` is None) before any later effect is performed."""
+
+    key: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunShard:
+    """Run one shard in a worker under its limits; answered by one ShardFinished."""
+
+    run: str
+    kind: Literal["onnx", "command"]
+    model: Cid | None
+    input: Cid | None
+    command: tuple[str, ...]
+    wall_ns: Duration
+    """A limit in real nanoseconds, whatever the speed of the mission clock."""
+    memory_bytes: int
+    output_bytes_max: int
+    estimate_ns: Duration
+    """What the submitter expects it to take: a simulator runs the shard for that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopShard:
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBlob:
+    """Send `length` bytes of a blob from `offset` as the payload of a packet on port "blob"."""
+
+    cid: Cid
+    offset: int
+    length: int
+    destination: NodeId
+    lifetime_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBlob:
+    """Write a piece of a blob; the last piece is answered by BlobStored or BlobRejected."""
+
+    cid: Cid
+    offset: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseBlob:
+    """This blob serves no one here any more; the store may drop it."""
+
+    cid: Cid
+
+
+@dataclass(frozen=True, slots=True)
+class ReportJob:
+    """Something a watcher of this job wants to know."""
+
+    job: JobId
+    what: str
+    shard: int | None = None
+    node: NodeId | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the log and the event stream."""
+
+    code: str
+    fields: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LetterKept:
+    """A posted letter is on disk: it will be sent until its receipt comes, or it expires."""
+
+    letter: PacketId
+
+
+@dataclass(frozen=True, slots=True)
+class LetterSettled:
+    """A letter's end at its sender: "ok" when the receiver has it, else why it was given up."""
+
+    letter: PacketId
+    destination: NodeId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetterArrived:
+    """A letter is in the mailbox, where it stays until `LetterTaken`."""
+
+    number: int
+    port: str

@@ -1,0 +1,149 @@
+"""Signals: what one machine of a node tells another, or the world tells all of them.
+
+A signal leaves a machine as an effect and comes back to its subscribers as an event (`node.py` has
+the table). Drivers see those that concern them too: payloads arrived or lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from protocols import LinkMessage
+from protocols.record import Body
+from protocols.types import Cid, Duration, Instant, LinkId, NodeId, PacketId
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStored:
+    """The blob is whole, verified against its cid, and on disk."""
+
+    cid: Cid
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadOffered:
+    """An application, or a machine of this node, gives a payload to carry."""
+
+    packet: PacketId
+    destination: NodeId
+    port: str
+    payload: bytes
+    lifetime_ns: Duration
+    durable: bool = False
+    """Whether each relay has it on disk before it accepts it; here, whoever offers it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadArrived:
+    packet: PacketId
+    source: NodeId
+    port: str
+    payload: bytes
+    sent_at: Instant
+    hops: tuple[NodeId, ...]
+    arrived: tuple[Instant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadLost:
+    """Custody ended without delivery: `code` is the reason, `node` who gave up."""
+
+    packet: PacketId
+    port: str
+    destination: NodeId
+    code: str
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReady:
+    """A neighbour has greeted and is who it should be. `planned`: a predicted contact covers it."""
+
+    link: LinkId
+    node: NodeId
+    planned: bool
+    delay_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """A ready link, or a planned one that never came up, is gone. `expected`: its contact ended."""
+
+    link: LinkId | None
+    node: NodeId
+    expected: bool
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """One decoded message of a greeted neighbour."""
+
+    link: LinkId
+    node: NodeId
+    message: LinkMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Sign this statement of our own and spread it."""
+
+    body: Body
+    ttl_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A newer verified statement of an author (our own included) is now what we hold."""
+
+    author: NodeId
+    body: Body
+    issued_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesChanged:
+    """The router knows something new: what was held may go another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobWanted:
+    """Fetch a blob from a node that has it, unless it is already here."""
+
+    cid: Cid
+    source: NodeId
+    lifetime_ns: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class BlobUnwanted:
+    """One BlobWanted (or a shard's output) less: without any left the blob may be dropped."""
+
+    cid: Cid
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFailed:
+    """A wanted blob could not be had."""
+
+    cid: Cid
+    code: str
+
+
+Signal: TypeAlias = (
+    PayloadOffered
+    | PayloadArrived
+    | PayloadLost
+    | LinkReady
+    | LinkLost
+    | MessageReceived
+    | Publish
+    | Learnt
+    | RoutesChanged
+    | BlobStored
+    | BlobWanted
+    | BlobUnwanted
+    | BlobFailed
+)

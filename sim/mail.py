@@ -1,0 +1,24 @@
+"""Mail: letters given to the nodes of a world."""
+
+from __future__ import annotations
+
+from meshd.seam import LetterPosted
+from protocols.types import HOUR, Duration, PacketId
+from sim.tally import Posted
+from sim.world import World
+
+
+def post(
+    world: World,
+    source: str,
+    destination: str,
+    body: bytes = b"",
+    stream: str = "",
+    lifetime_ns: Duration = HOUR,
+) -> PacketId:
+    """Give a node a letter; `world.tally.letters` tells what became of it."""
+    host, to = world.hosts[source], world.hosts[destination]
+    letter = world.packet_id(source)
+    world.tally.letters[letter] = Posted(letter, host.id, to.id, stream, world.now)
+    world.ask(host, LetterPosted(letter, to.id, "inbox", body, lifetime_ns, stream))
+    return letter
