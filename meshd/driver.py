@@ -22,12 +22,15 @@ from meshd.seam import (
     LetterArrived,
     LetterKept,
     LetterSettled,
+    LinkDown,
+    LinkUp,
     Note,
     OpenLink,
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
     Persist,
+    PlanLoaded,
     ReadBlob,
     ReleaseBlob,
     ReportJob,
@@ -56,10 +59,16 @@ custody, gossip is levelled by digests. What the world reports besides comes at 
 WATCHERS_MAX = 64
 WATCHED_MAX = 1_024
 
-Happening: TypeAlias = (
+Told: TypeAlias = (
     ReportJob | Note | PayloadArrived | PayloadLost | LetterKept | LetterSettled | LetterArrived
 )
-_HAPPENINGS = get_args(Happening)
+"""Effects that are for people and programs outside."""
+
+Witnessed: TypeAlias = LinkUp | LinkDown | PlanLoaded
+"""Events that they hear of too."""
+
+Happening: TypeAlias = Told | Witnessed
+_TOLD, _WITNESSED = get_args(Told), get_args(Witnessed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +194,8 @@ class Driver:
 
     def _take(self, event: Event) -> None:
         self.handled += 1
+        if isinstance(event, _WITNESSED):
+            self._tell(event)
         now = self.ports.clock.now()
         if self.journal is not None:
             self.journal.begin(event, now)
@@ -241,7 +252,7 @@ class Driver:
                 self._write(effect)
             case ReleaseBlob(cid=cid):
                 ports.blobs.release(cid)
-            case told if isinstance(told, _HAPPENINGS):
+            case told if isinstance(told, _TOLD):
                 self._tell(told)
             case _:
                 raise AssertionError(f"no driver carries out {effect!r}")

@@ -17,6 +17,9 @@ from meshd.scheduler.states import JobView
 from meshd.seam import (
     BlobStored,
     JobSubmitted,
+    LetterArrived,
+    LetterPosted,
+    LetterTaken,
     PayloadOffered,
     RecordsLoaded,
     StandingWanted,
@@ -25,6 +28,7 @@ from protocols.record import Record
 from protocols.types import Instant, PacketId
 from sim.ground import Ground
 from sim.jobs import files_of, modelled_job
+from sim.mail import LETTERS, READING_NS
 from sim.observe import Seen, look
 from sim.orders import (
     A,
@@ -32,6 +36,7 @@ from sim.orders import (
     Begin,
     Count,
     End,
+    Letter,
     Look,
     Meet,
     Offer,
@@ -73,6 +78,7 @@ class Crew:
             Meet: self._meet,
             Want: self._want,
             Offer: self._offer,
+            Letter: self._letter,
             Take: self._take,
             End: self._end,
             Bar: ground.bar,
@@ -123,6 +129,9 @@ class Crew:
 
         def hear(happening: Happening) -> bool:
             self._hear(happening, self.now)
+            if isinstance(happening, LetterArrived):
+                taken = LetterTaken(happening.number)
+                self._ground.at(self.now + READING_NS, daemon.driver.post, taken)
             return False  # heard already: nothing is to wait in a queue
 
         self._watching.enter_context(daemon.driver.watch(hear))
@@ -180,6 +189,16 @@ class Crew:
         what = (order.port, bytes(order.size_bytes), order.lifetime_ns, order.durable)
         daemon.driver.post(PayloadOffered(order.packet, order.destination, *what))
         return Offered(now, sent.predicted, sent.predicted_path)
+
+    def _letter(self, order: Letter) -> bool:
+        daemon = self._daemon(order.source)
+        if daemon is None:
+            return False
+        body, stream = bytes(order.size_bytes), order.stream
+        lifetime = order.lifetime_ns
+        posted = LetterPosted(order.letter, order.destination, LETTERS, body, lifetime, stream)
+        daemon.driver.post(posted)
+        return True
 
     def _take(self, order: Take) -> Instant | None:
         action, daemon = order.action, self._daemon(order.action.source)

@@ -16,7 +16,7 @@ from protocols.forward import PacketIds
 from protocols.types import Instant, JobId, NodeId, PacketId
 from sim.chance import node_id
 from sim.checkers import conserved
-from sim.fates import job_fate, packet_fate
+from sim.fates import job_fate, letter_fate, packet_fate
 from sim.jobs import busiest
 from sim.observe import Seen, observe
 from sim.orders import (
@@ -25,6 +25,7 @@ from sim.orders import (
     Begin,
     Count,
     End,
+    Letter,
     Look,
     Meet,
     Offer,
@@ -50,6 +51,7 @@ from sim.scenario.actions import (
     Partition,
     Pause,
     Ping,
+    Post,
     Recover,
     Restart,
     Restore,
@@ -63,7 +65,7 @@ from sim.scenario.drivers import refusal
 from sim.scenario.names import listed, select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
-from sim.tally import JobLog, Sent, Tally
+from sim.tally import JobLog, Posted, Sent, Tally
 
 
 class Host(Protocol):
@@ -99,6 +101,7 @@ class DaemonMesh(ABC):
         self._table: dict[type, Callable[[Any], Coroutine[Any, Any, str | None]]] = {
             Send: self._send,
             Ping: self._send,
+            Post: self._post,
             Submit: self._submit,
             Start: lambda action: self._come(listed(action.nodes)),
             Kill: self._kill,
@@ -166,6 +169,7 @@ class DaemonMesh(ABC):
             finish=self.now,
             nodes=self.names,
             packets=tuple(packet_fate(sent, self._name_of) for sent in tally.sent.values()),
+            letters=tuple(letter_fate(each, self._name_of) for each in tally.letters.values()),
             jobs=tuple(
                 job_fate(log, view, self._name_of)
                 for log, view in zip(tally.jobs.values(), views, strict=True)
@@ -261,6 +265,16 @@ class DaemonMesh(ABC):
             sent.at, sent.predicted = offered.at, offered.predicted
             sent.predicted_path = offered.predicted_path
         return packet
+
+    async def _post(self, action: Post) -> str:
+        source, there = action.source, self._id[action.destination]
+        letter = self._ids[source].next(self.now)
+        posted = Posted(letter, self._id[source], there, action.stream, self.now)
+        self.tally.letters[letter] = posted
+        what = (action.stream, action.size_bytes, parse_duration(action.lifetime))
+        if not await self._host_of(source).do(Letter(letter, source, there, *what)):
+            posted.state = "source-down"
+        return letter
 
     async def _submit(self, action: Submit) -> str:
         number = len(self.tally.jobs)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from meshd.adapters.clock import MissionClock
 from meshd.adapters.executor import WorkerPool
@@ -67,7 +69,7 @@ class OwnClock:
         return self._clock.real_seconds_until(at)
 
 
-class Ground(Shared):
+class Ground(Shared, ABC):
     """Everything that daemons of one experiment share: keys and chance of a seed, and a medium.
 
     Names are places in the plan, where it has them; ends of the medium are counted as they come.
@@ -83,6 +85,10 @@ class Ground(Shared):
         self._ends: dict[str, int] = {}
         self._lives: Counter[str] = Counter()
         self._skewed: dict[str, SkewedClock] = {}
+
+    @abstractmethod
+    def at(self, instant: Instant, call: Callable[..., None], *arguments: Any) -> None:
+        """Call when mission time is there."""
 
     def end_of(self, name: str) -> int:
         """The index of a host in the medium; a new name is given the next, at its site."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from meshd.adapters.executor import Executor, WorkerPool
 from meshd.daemon.daemon import Daemon, Light
@@ -40,6 +41,9 @@ class Laboratory(Ground):
         return f"{self.wire.address_of(self.end_of(name))}/p2p/{self.node_of(name)}"
 
     # --- Ground ---------------------------------------------------------------------------------
+
+    def at(self, instant: Instant, call: Callable[..., None], *arguments: Any) -> None:
+        self.mission.at(instant, call, *arguments)
 
     def bar(self, order: Bar) -> None:
         super().bar(order)

@@ -37,6 +37,14 @@ class _Figures:
         return sorted(value for value in found if value is not None)
 
     @cached_property
+    def letter_ns(self) -> list[int]:
+        """From the posting to the receipt."""
+        ended = ((each.settled_at, each) for each in self.outcome.letters)
+        return sorted(
+            at - each.posted_at for at, each in ended if at is not None and each.state == "ok"
+        )
+
+    @cached_property
     def job_ns(self) -> list[int]:
         ended = ((job.ended_at, job.submitted_at) for job in self.outcome.jobs)
         return sorted(end - begin for end, begin in ended if end is not None)
@@ -112,6 +120,9 @@ METRICS: dict[str, tuple[str, _Measure]] = {
     ),
     **_percentiles("latency_ms", "latency_ns", MILLISECOND),
     **_percentiles("excess_us", "excess_ns", MICROSECOND),
+    "letters_posted": ("letters given to a node", lambda f: len(f.outcome.letters)),
+    "letters_delivered": ("letters with a receipt", lambda f: len(f.letter_ns)),
+    **_percentiles("letter_ms", "letter_ns", MILLISECOND),
     "jobs_submitted": ("jobs given to a node", lambda f: len(f.outcome.jobs)),
     "jobs_completed": (
         "jobs with every result delivered",

@@ -65,6 +65,17 @@ class Offer(Order[Offered | None], frozen=True):
     durable: bool
 
 
+class Letter(Order[bool], frozen=True):
+    """Give a daemon a letter. Answers False when it is down."""
+
+    letter: PacketId
+    source: str
+    destination: NodeId
+    stream: str
+    size_bytes: int
+    lifetime_ns: Duration
+
+
 class Take(Order[Instant | None], frozen=True):
     """Give a daemon a job, the `number`-th of this run. Answers when, or None when it is down."""
 
@@ -136,6 +147,7 @@ AnyOrder: TypeAlias = (
     | Meet
     | Want
     | Offer
+    | Letter
     | Take
     | End
     | Bar

@@ -23,7 +23,15 @@ from meshd.daemon.demo import first_error
 from meshd.daemon.fleet import open_fleet
 from meshd.driver import Happening
 from meshd.ports import ExecutorPort
-from meshd.seam import Event, Note, PayloadArrived, PayloadLost, ReportJob
+from meshd.seam import (
+    Event,
+    LetterKept,
+    LetterSettled,
+    Note,
+    PayloadArrived,
+    PayloadLost,
+    ReportJob,
+)
 from protocols.errors import MeshError
 from protocols.types import SECOND, Instant, LinkId, NodeId
 from sim.channel import Answer, Ask, Channel, FromYard, Heard, Refusal, Setup, ToYard
@@ -160,6 +168,10 @@ class Yard:
                 self._tell(Heard(at, note=happening))
             case ReportJob():
                 self._tell(Heard(at, report=happening))
+            case LetterKept():
+                self._tell(Heard(at, kept=happening))
+            case LetterSettled():
+                self._tell(Heard(at, settled=happening))
 
     def _tell(self, message: FromYard) -> None:
         try:

@@ -21,6 +21,7 @@ from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.home import HomeLock
 from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
+from meshd.adapters.metrics_socket import serve_metrics
 from meshd.adapters.recorder import Recorder
 from meshd.adapters.store import Store
 from meshd.adapters.updates import read_updates
@@ -181,9 +182,12 @@ class Daemon:
             self.addresses = await self._start_links(nursery)
             if self.recorder is not None:
                 nursery.start_soon(self.recorder.run)
+            nursery.start_soon(self.console.events.run)
             await nursery.start(self.driver.run, self.addresses)
             await nursery.start(self._follow)
             await nursery.start(serve_control, self.console, self.home)
+            if self.config.metrics:
+                await nursery.start(serve_metrics, self.config.metrics, self.console.metrics)
             task_status.started()
             await self._stop.wait()
             nursery.cancel_scope.cancel()

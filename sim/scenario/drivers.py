@@ -13,7 +13,6 @@ from sim.scenario.actions import (
     FillDisk,
     Kill,
     Partition,
-    Post,
     Rollback,
     Settled,
     Slow,
@@ -27,10 +26,7 @@ _HEAP = "; the heap driver can"
 _DISK = f"daemons have disks of their own, which it does not fail{_HEAP}"
 _LIE = f"its daemons are honest: lies are told by hosts that are modelled{_HEAP}"
 
-_POST = f"letters are posted to its daemons through their own interface alone{_HEAP}"
-
 _NEVER: dict[type[Action], str] = {
-    Post: _POST,
     Slow: f"its daemons are as fast as this computer{_HEAP}",
     FailCommit: _DISK,
     FillDisk: _DISK,
@@ -80,8 +76,6 @@ def check_driver(scenario: Scenario, driver: str) -> None:
             word = action.__struct_config__.tag
             where = f"timeline[{index}]"
             raise ScenarioError(f"the {driver} driver cannot {word!r}: {why}", where)
-    if scenario.letters and driver != "heap":
-        raise ScenarioError(f"the {driver} driver cannot 'post': {_POST}", "letters[0]")
     if scenario.liveness is not None and (why := refusal(Settled(), driver)):
         message = f"the {driver} driver cannot tell that all is well: {why}"
         raise ScenarioError(message, "liveness")
