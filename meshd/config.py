@@ -60,6 +60,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mission time at start, `TIME` or `TIME@REAL_TIME`; UTC now when empty."""
     speed: Annotated[float, Meta(gt=0, le=10_000)] = 1.0
     blobs_max_mb: Annotated[int, Meta(ge=1)] = 2_048
+    metrics: Text = ""
+    """HOST:PORT where Prometheus may read `/metrics`, without a password; none when empty."""
     record: Text = ""
     """A file to write this life down in, for `meshsim replay`; none when empty."""
     record_max_mb: Annotated[int, Meta(ge=1)] = 1_024

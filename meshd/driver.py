@@ -22,12 +22,15 @@ from meshd.seam import (
     LetterArrived,
     LetterKept,
     LetterSettled,
+    LinkDown,
+    LinkUp,
     Note,
     OpenLink,
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
     Persist,
+    PlanLoaded,
     ReadBlob,
     ReleaseBlob,
     ReportJob,
@@ -56,10 +59,16 @@ custody, gossip is levelled by digests. What the world reports besides comes at 
 WATCHERS_MAX = 64
 WATCHED_MAX = 1_024
 
-Happening: TypeAlias = (
+Told: TypeAlias = (
     ReportJob | Note | PayloadArrived | PayloadLost | LetterKept | LetterSettled | LetterArrived
 )
-_HAPPENINGS = get_args(Happening)
+"""Effects that are for people and programs outside."""
+
+Witnessed: TypeAlias = LinkUp | LinkDown | PlanLoaded
+"""Events that they hear of too."""
+
+Happening: TypeAlias = Told | Witnessed
+_TOLD, _WITNESSED = get_args(Told), get_args(Witnessed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class Driver:
         self._ids = PacketIds(node.config.node, "d")
         self._inbox: deque[Event] = deque()
         self._wakeup = trio.Event()
+        self._still = False
         self._watchers: list[Watcher] = []
         self._uncommitted: list[list[Effect]] = []
         self._to_commit = trio.Event()
@@ -148,8 +158,15 @@ class Driver:
                 self._turn()
                 await self._rest()
 
+    def stand(self, *, still: bool) -> None:
+        """Take no event from now on, as a process that is stopped; or go on with all that came."""
+        self._still = still
+        self._wakeup.set()
+
     def _turn(self) -> None:
         """Handle what is due, a bounded number of events at a time."""
+        if self._still:
+            return
         due = self.node.next_deadline()
         if due is not None and due <= self.ports.clock.now():
             self._take(Woke())  # timers first: a full inbox must not starve them
@@ -165,11 +182,11 @@ class Driver:
     async def _rest(self) -> None:
         """Sleep until an event comes or the node's deadline."""
         await trio.lowlevel.checkpoint()
-        if self._inbox:
+        if self._inbox and not self._still:
             return
         self._wakeup = trio.Event()
         deadline = self.node.next_deadline()
-        if deadline is None:
+        if deadline is None or self._still:
             await self._wakeup.wait()
             return
         with trio.move_on_after(self.ports.clock.real_seconds_until(deadline)):
@@ -177,6 +194,8 @@ class Driver:
 
     def _take(self, event: Event) -> None:
         self.handled += 1
+        if isinstance(event, _WITNESSED):
+            self._tell(event)
         now = self.ports.clock.now()
         if self.journal is not None:
             self.journal.begin(event, now)
@@ -233,7 +252,7 @@ class Driver:
                 self._write(effect)
             case ReleaseBlob(cid=cid):
                 ports.blobs.release(cid)
-            case told if isinstance(told, _HAPPENINGS):
+            case told if isinstance(told, _TOLD):
                 self._tell(told)
             case _:
                 raise AssertionError(f"no driver carries out {effect!r}")

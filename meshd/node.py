@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 
@@ -50,6 +49,8 @@ from meshd.seam import (
     Woke,
 )
 from protocols.bounds import ADDRESSES_MAX
+from protocols.forward import Accepted, Packet, Refused
+from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.record import Presence, Signer, Verifier
 from protocols.types import HOUR, Instant, NodeId
 
@@ -112,7 +113,9 @@ class Node:
             RosterLoaded: (router, neighbours, gossip, scheduler),
             LinkReady: (router, forwarder, gossip),
             LinkLost: (router, forwarder, gossip),
-            MessageReceived: (forwarder, gossip),
+            MessageReceived: (),  # by what it says:
+            **dict.fromkeys((Packet, Accepted, Refused), (forwarder,)),
+            **dict.fromkeys((Digest, Listing, Have, Ask, Records), (gossip,)),
             Publish: (gossip,),
             Learnt: (router, neighbours, scheduler),
             RoutesChanged: (forwarder,),
@@ -149,13 +152,18 @@ class Node:
             if machine in deadlines:
                 deadlines[machine] = machine.next_deadline()
         self._touched.clear()
-        return min((at for at in deadlines.values() if at is not None), default=None)
+        return min([at for at in deadlines.values() if at is not None], default=None)
+
+    def _is_due(self, machine: Machine, now: Instant) -> bool:
+        """Whether a machine wants to be woken; asked itself only if something may have moved it."""
+        touched = machine in self._touched
+        at = machine.next_deadline() if touched else self._deadlines[machine]
+        return at is not None and at <= now
 
     def _wake(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
         for machine in self._machines:
-            at = machine.next_deadline()
-            if at is not None and at <= now:
+            if self._is_due(machine, now):
                 self._touched[machine] = None
                 effects += self._join(machine.handle(Woke(), now), now)
         return effects
@@ -163,7 +171,8 @@ class Node:
     def _deliver(self, event: Event, now: Instant) -> list[Effect]:
         """An event to its subscribers, and the signals they send each other in turn."""
         joined: list[Effect] = []
-        for machine in self._subscribers[type(event)]:
+        kind = type(event.message) if isinstance(event, MessageReceived) else type(event)
+        for machine in self._subscribers[kind]:
             self._touched[machine] = None
             effects = machine.handle(event, now)
             if effects:
@@ -173,9 +182,7 @@ class Node:
     def _join(self, effects: list[Effect], now: Instant) -> list[Effect]:
         """Effects in order, each signal replaced by what it led to; unheard ones go out."""
         joined: list[Effect] = []
-        waiting = deque(effects)
-        while waiting:
-            effect = waiting.popleft()
+        for effect in effects:
             if type(effect) not in self._subscribers:
                 joined.append(effect)
                 continue

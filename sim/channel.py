@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from meshd.driver import Happening
-from meshd.seam import Note, PayloadArrived, PayloadLost, ReportJob
+from meshd.seam import LetterKept, LetterSettled, Note, PayloadArrived, PayloadLost, ReportJob
 from protocols.errors import MeshError
 from protocols.types import Instant
 from sim.orders import AnyOrder
@@ -56,10 +56,12 @@ class Heard(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     lost: PayloadLost | None = None
     note: Note | None = None
     report: ReportJob | None = None
+    kept: LetterKept | None = None
+    settled: LetterSettled | None = None
 
     @property
     def happening(self) -> Happening:
-        found = self.arrived or self.lost or self.note or self.report
+        found = self.arrived or self.lost or self.note or self.report or self.kept or self.settled
         assert found is not None
         return found
 

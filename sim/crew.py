@@ -17,6 +17,9 @@ from meshd.scheduler.states import JobView
 from meshd.seam import (
     BlobStored,
     JobSubmitted,
+    LetterArrived,
+    LetterPosted,
+    LetterTaken,
     PayloadOffered,
     RecordsLoaded,
     StandingWanted,
@@ -25,6 +28,7 @@ from protocols.record import Record
 from protocols.types import Instant, PacketId
 from sim.ground import Ground
 from sim.jobs import files_of, modelled_job
+from sim.mail import LETTERS, READING_NS
 from sim.observe import Seen, look
 from sim.orders import (
     A,
@@ -32,6 +36,7 @@ from sim.orders import (
     Begin,
     Count,
     End,
+    Letter,
     Look,
     Meet,
     Offer,
@@ -39,7 +44,10 @@ from sim.orders import (
     Order,
     Roster,
     SetOff,
+    Skewed,
+    Stand,
     Take,
+    Trouble,
     Views,
     Want,
 )
@@ -70,9 +78,13 @@ class Crew:
             Meet: self._meet,
             Want: self._want,
             Offer: self._offer,
+            Letter: self._letter,
             Take: self._take,
             End: self._end,
-            Bar: lambda order: ground.bar(order.parted, order.out),
+            Bar: ground.bar,
+            Trouble: ground.trouble,
+            Stand: self._stand,
+            Skewed: self._skew,
             Look: self._look,
             Views: self._views,
             Count: self._count,
@@ -117,6 +129,9 @@ class Crew:
 
         def hear(happening: Happening) -> bool:
             self._hear(happening, self.now)
+            if isinstance(happening, LetterArrived):
+                taken = LetterTaken(happening.number)
+                self._ground.at(self.now + READING_NS, daemon.driver.post, taken)
             return False  # heard already: nothing is to wait in a queue
 
         self._watching.enter_context(daemon.driver.watch(hear))
@@ -135,6 +150,17 @@ class Crew:
         self._ground.sever(order.name)
         self.fleet.kill(order.name)
         return custody
+
+    def _stand(self, order: Stand) -> None:
+        daemon = self._daemon(order.name)
+        if daemon is not None:
+            daemon.driver.stand(still=order.still)
+
+    def _skew(self, order: Skewed) -> None:
+        self._ground.skew(order)
+        daemon = self._daemon(order.name)
+        if daemon is not None:
+            daemon.driver.post(RecordsLoaded(()))  # it sleeps until an instant of its last clock
 
     def _presence(self, name: str) -> tuple[Record, ...]:
         daemon = self._daemon(name)
@@ -163,6 +189,16 @@ class Crew:
         what = (order.port, bytes(order.size_bytes), order.lifetime_ns, order.durable)
         daemon.driver.post(PayloadOffered(order.packet, order.destination, *what))
         return Offered(now, sent.predicted, sent.predicted_path)
+
+    def _letter(self, order: Letter) -> bool:
+        daemon = self._daemon(order.source)
+        if daemon is None:
+            return False
+        body, stream = bytes(order.size_bytes), order.stream
+        lifetime = order.lifetime_ns
+        posted = LetterPosted(order.letter, order.destination, LETTERS, body, lifetime, stream)
+        daemon.driver.post(posted)
+        return True
 
     def _take(self, order: Take) -> Instant | None:
         action, daemon = order.action, self._daemon(order.action.source)

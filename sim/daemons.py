@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 import trio
+from msgspec.structs import replace
 
 from meshd.ephemeris import parse_duration
 from meshd.scheduler.states import JobView
@@ -15,7 +16,7 @@ from protocols.forward import PacketIds
 from protocols.types import Instant, JobId, NodeId, PacketId
 from sim.chance import node_id
 from sim.checkers import conserved
-from sim.fates import job_fate, packet_fate
+from sim.fates import job_fate, letter_fate, packet_fate
 from sim.jobs import busiest
 from sim.observe import Seen, observe
 from sim.orders import (
@@ -24,33 +25,47 @@ from sim.orders import (
     Begin,
     Count,
     End,
+    Letter,
     Look,
     Meet,
     Offer,
     Order,
     Roster,
+    Skewed,
+    Stand,
     Take,
+    Trouble,
     Views,
     Want,
 )
 from sim.outcome import Outcome, Sample
 from sim.scenario.actions import (
     Action,
+    Calm,
+    Cut,
+    Disturb,
     Heal,
     Kill,
+    Mend,
     Outage,
     Partition,
+    Pause,
     Ping,
+    Post,
+    Recover,
     Restart,
     Restore,
+    Resume,
     Send,
+    Skew,
     Start,
     Submit,
 )
+from sim.scenario.drivers import refusal
 from sim.scenario.names import listed, select
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
-from sim.tally import JobLog, Sent, Tally
+from sim.tally import JobLog, Posted, Sent, Tally
 
 
 class Host(Protocol):
@@ -79,20 +94,30 @@ class DaemonMesh(ABC):
         self._number = {name: number for number, name in enumerate(self.names)}
         self._alive: dict[str, str] = {}
         """Who was begun and not killed, with its address."""
+        self._lived: dict[str, None] = {}
+        """Who was ever begun."""
         self._samples: list[Sample] = []
-        self._parted: tuple[str, ...] = ()
-        self._out: set[str] = set()
+        self._bar = Bar()
         self._table: dict[type, Callable[[Any], Coroutine[Any, Any, str | None]]] = {
             Send: self._send,
             Ping: self._send,
+            Post: self._post,
             Submit: self._submit,
             Start: lambda action: self._come(listed(action.nodes)),
             Kill: self._kill,
             Restart: self._restart,
-            Partition: lambda action: self._cut(listed(action.nodes), self._out),
-            Heal: lambda action: self._cut((), set()),
-            Outage: lambda action: self._cut(self._parted, self._out | set(listed(action.nodes))),
-            Restore: lambda action: self._cut(self._parted, self._out - set(listed(action.nodes))),
+            Partition: lambda action: self._stand_between(parted=listed(action.nodes)),
+            Outage: lambda action: self._outage(listed(action.nodes), out=True),
+            Restore: lambda action: self._outage(listed(action.nodes), out=False),
+            Cut: lambda action: self._cut(action.between, cut=True),
+            Mend: lambda action: self._cut(action.between, cut=False),
+            Heal: lambda action: self._bars(Bar()),
+            Pause: lambda action: self._each(action, lambda name: Stand(name, True)),
+            Resume: lambda action: self._each(action, lambda name: Stand(name, False)),
+            Skew: lambda action: self._each(action, lambda name: _skewed(name, action)),
+            Disturb: lambda action: self._each(action, lambda name: Trouble(name, action)),
+            Calm: lambda action: self._each(action, lambda name: Trouble(name, None)),
+            Recover: lambda action: self._recover(),
         }
 
     async def launch(self) -> None:
@@ -119,11 +144,11 @@ class DaemonMesh(ABC):
     async def run_until(self, at: Instant) -> None: ...
 
     async def act(self, action: Action) -> str:
-        perform = self._table.get(type(action))
-        if perform is None:
+        if why := refusal(action, self.driver):
             word = type(action).__struct_config__.tag
-            raise InputError("unsupported-action", f"the {self.driver} driver cannot {word!r}")
-        return await perform(action) or ""
+            message = f"the {self.driver} driver cannot {word!r}: {why}"
+            raise InputError("unsupported-action", message)
+        return await self._table[type(action)](action) or ""
 
     async def sample(self) -> None:
         self._samples += observe(await self._look(), self._setting.plan, self.now)
@@ -144,6 +169,7 @@ class DaemonMesh(ABC):
             finish=self.now,
             nodes=self.names,
             packets=tuple(packet_fate(sent, self._name_of) for sent in tally.sent.values()),
+            letters=tuple(letter_fate(each, self._name_of) for each in tally.letters.values()),
             jobs=tuple(
                 job_fate(log, view, self._name_of)
                 for log, view in zip(tally.jobs.values(), views, strict=True)
@@ -161,6 +187,7 @@ class DaemonMesh(ABC):
 
     async def _begin(self, names: tuple[str, ...]) -> None:
         groups = self._by_host(names)
+        self._lived.update(dict.fromkeys(names))
         begun = await self._ask([(host, Begin(group)) for host, group in groups])
         for (_, group), addresses in zip(groups, begun, strict=True):
             self._alive.update(zip(group, addresses, strict=True))
@@ -239,6 +266,16 @@ class DaemonMesh(ABC):
             sent.predicted_path = offered.predicted_path
         return packet
 
+    async def _post(self, action: Post) -> str:
+        source, there = action.source, self._id[action.destination]
+        letter = self._ids[source].next(self.now)
+        posted = Posted(letter, self._id[source], there, action.stream, self.now)
+        self.tally.letters[letter] = posted
+        what = (action.stream, action.size_bytes, parse_duration(action.lifetime))
+        if not await self._host_of(source).do(Letter(letter, source, there, *what)):
+            posted.state = "source-down"
+        return letter
+
     async def _submit(self, action: Submit) -> str:
         number = len(self.tally.jobs)
         job = JobId(f"job-{number + 1}")
@@ -248,10 +285,34 @@ class DaemonMesh(ABC):
         log.at = taken or log.at
         return job
 
-    async def _cut(self, parted: tuple[str, ...], out: set[str]) -> None:
-        self._parted, self._out = parted, out
-        order = Bar(parted, tuple(sorted(out)))
-        await self._ask([(host, order) for host in self.hosts])
+    # --- faults ---------------------------------------------------------------------------------
+
+    async def _bars(self, bar: Bar) -> None:
+        self._bar = bar
+        await self._ask([(host, bar) for host in self.hosts])
+
+    async def _stand_between(self, parted: tuple[str, ...]) -> None:
+        await self._bars(replace(self._bar, parted=parted))
+
+    async def _outage(self, names: tuple[str, ...], *, out: bool) -> None:
+        others = tuple(name for name in self._bar.out if name not in names)
+        await self._bars(replace(self._bar, out=others + names if out else others))
+
+    async def _cut(self, between: tuple[str, str], *, cut: bool) -> None:
+        others = tuple(ends for ends in self._bar.cuts if set(ends) != set(between))
+        await self._bars(replace(self._bar, cuts=(*others, between) if cut else others))
+
+    async def _each(self, action: Any, order: Callable[[str], Order[None]]) -> None:
+        for name in listed(action.nodes):
+            await self._host_of(name).do(order(name))
+
+    async def _recover(self) -> None:
+        """Every fault ends, and whoever has lived and is down comes back."""
+        await self._bars(Bar())
+        for name in self._lived:
+            for order in (Stand(name, False), Skewed(name, 0, 0), Trouble(name, None)):
+                await self._host_of(name).do(order)
+        await self._restart(Restart(nodes=tuple(self._lived)))
 
     # --- hosts ----------------------------------------------------------------------------------
 
@@ -299,3 +360,8 @@ class DaemonMesh(ABC):
 
     def _name_of(self, node: NodeId) -> str:
         return self._by_id.get(node, node)
+
+
+def _skewed(name: str, skew: Skew) -> Skewed:
+    by = parse_duration(skew.by.removeprefix("-"))
+    return Skewed(name, -by if skew.by.startswith("-") else by, round(skew.drift_ppm))

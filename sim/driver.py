@@ -35,15 +35,13 @@ from meshd.seam import (
 from protocols.cid import cid_of
 from protocols.forward import PacketIds
 from protocols.job import JobSpec
-from protocols.types import SECOND, Cid, Duration
+from protocols.types import Cid, Duration
 from sim.host import Host
 from sim.links import Links
+from sim.mail import READING_NS
 
 if TYPE_CHECKING:
     from sim.world import World
-
-READING_NS = 5 * SECOND
-"""How long a letter lies in a mailbox before it is taken."""
 
 
 class Performer:

@@ -13,6 +13,7 @@ from sim.mesh import Mesh
 from sim.metrics import check_expectations
 from sim.outcome import Outcome
 from sim.play import Player, Tell
+from sim.scenario.drivers import check_driver
 from sim.scenario.errors import ScenarioError
 from sim.scenario.reading import Document, find, read
 from sim.scenario.setting import Setting, setting_of
@@ -61,6 +62,7 @@ def run_experiment(
     scenario = document.scenario
     setting = setting or prepare(document)
     try:
+        check_driver(scenario, driver)
         script = load(document.folder / Path(scenario.script)) if scenario.script else None
 
         async def body(mesh: Mesh) -> Outcome:

@@ -8,8 +8,8 @@ from typing import TypeAlias
 from meshd.scheduler.states import JobView
 from protocols.types import NodeId
 from sim.jobs import as_booked
-from sim.outcome import JobFate, JobStep, PacketFate
-from sim.tally import JobLog, Sent
+from sim.outcome import JobFate, JobStep, LetterFate, PacketFate
+from sim.tally import JobLog, Posted, Sent
 
 NameOf: TypeAlias = Callable[[NodeId], str]
 
@@ -28,6 +28,19 @@ def packet_fate(sent: Sent, name_of: NameOf) -> PacketFate:
         arrived_at=sent.arrived_at,
         path=tuple(map(name_of, sent.hops)),
         lost=sent.lost,
+    )
+
+
+def letter_fate(posted: Posted, name_of: NameOf) -> LetterFate:
+    """What became of one letter."""
+    return LetterFate(
+        letter=posted.letter,
+        source=name_of(posted.source),
+        destination=name_of(posted.destination),
+        stream=posted.stream,
+        posted_at=posted.at,
+        state=posted.state,
+        settled_at=posted.settled_at,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from meshd.adapters.clock import MissionClock
 from meshd.adapters.executor import WorkerPool
@@ -15,7 +17,10 @@ from meshd.ports import ClockPort
 from meshd.topology import ContactPlan
 from protocols.types import Duration, Instant, NodeId
 from sim.chance import node_id, number, secret
+from sim.faults.clock import SkewedClock
+from sim.faults.noise import Noise
 from sim.medium import Medium
+from sim.orders import Bar, Skewed, Trouble
 
 
 class GivenPlan(Plans):
@@ -48,7 +53,23 @@ class Ways:
     """Run shards in worker processes, with time held, instead of modelling them."""
 
 
-class Ground(Shared):
+class OwnClock:
+    """A daemon's own clock: that of the mission, unless it is off."""
+
+    def __init__(self, clock: MissionClock, skewed: Callable[[], SkewedClock | None]) -> None:
+        self._clock, self._skewed = clock, skewed
+
+    def now(self) -> Instant:
+        skewed, now = self._skewed(), self._clock.now()
+        return now if skewed is None else skewed.read(now)
+
+    def real_seconds_until(self, instant: Instant) -> float:
+        skewed = self._skewed()
+        at = instant if skewed is None else skewed.when(instant)
+        return self._clock.real_seconds_until(at)
+
+
+class Ground(Shared, ABC):
     """Everything that daemons of one experiment share: keys and chance of a seed, and a medium.
 
     Names are places in the plan, where it has them; ends of the medium are counted as they come.
@@ -63,6 +84,11 @@ class Ground(Shared):
         self._plan = plan
         self._ends: dict[str, int] = {}
         self._lives: Counter[str] = Counter()
+        self._skewed: dict[str, SkewedClock] = {}
+
+    @abstractmethod
+    def at(self, instant: Instant, call: Callable[..., None], *arguments: Any) -> None:
+        """Call when mission time is there."""
 
     def end_of(self, name: str) -> int:
         """The index of a host in the medium; a new name is given the next, at its site."""
@@ -84,10 +110,28 @@ class Ground(Shared):
         for a, b, light_ns in cables:
             self.medium.lay(self.end_of(a), self.end_of(b), light_ns)
 
-    def bar(self, parted: tuple[str, ...], out: tuple[str, ...]) -> None:
-        """From now on nothing passes between those parted and the rest, nor at those out."""
-        self.medium.barriers.part(frozenset(map(self.end_of, parted)))
-        self.medium.barriers.cut_off(frozenset(map(self.end_of, out)))
+    def bar(self, order: Bar) -> None:
+        """From now on this, and nothing else, stands between daemons."""
+        barriers = self.medium.barriers
+        barriers.clear()
+        barriers.part(frozenset(map(self.end_of, order.parted)))
+        barriers.cut_off(frozenset(map(self.end_of, order.out)))
+        for a, b in order.cuts:
+            barriers.cut(self.end_of(a), self.end_of(b))
+
+    def trouble(self, order: Trouble) -> None:
+        """A stream comes late where the medium loses of it, or carries less."""
+        end, bad = self.end_of(order.name), order.disturb
+        self.medium.noise.pop(end, None)
+        if bad is not None:
+            self.medium.noise[end] = Noise(loss=bad.loss, burst=bad.burst, rate=bad.rate)
+
+    def skew(self, order: Skewed) -> None:
+        """What a daemon is told of the time goes on from what it was told last."""
+        last = self._skewed.get(order.name)
+        now = self.clock.now()
+        told = last.read(now) if last else now
+        self._skewed[order.name] = SkewedClock(now, order.offset_ns, order.drift_ppm, told)
 
     async def set_off(self, real: Instant) -> None:
         """Let mission time pass from a real instant on, where it does not by itself."""
@@ -101,6 +145,9 @@ class Ground(Shared):
         return 0
 
     # --- Shared ---------------------------------------------------------------------------------
+
+    def clock_of(self, daemon: Daemon) -> ClockPort:
+        return OwnClock(self.clock, lambda: self._skewed.get(daemon.name))
 
     def identity(self, daemon: Daemon) -> Identity:
         path = daemon.home / "identity.key"

@@ -10,7 +10,7 @@ from meshd.scheduler.holder import WorkPolicy
 from protocols.cid import cid_of
 from protocols.errors import InputError
 from protocols.types import Instant
-from sim.fates import job_fate, packet_fate
+from sim.fates import job_fate, letter_fate, packet_fate
 from sim.jobs import busiest, files_of, modelled_job
 from sim.mail import post
 from sim.mesh import Mesh
@@ -106,6 +106,7 @@ class HeapMesh:
             finish=world.now,
             nodes=self.names,
             packets=tuple(packet_fate(sent, world.name_of) for sent in tally.sent.values()),
+            letters=tuple(letter_fate(posted, world.name_of) for posted in tally.letters.values()),
             jobs=tuple(
                 job_fate(log, world.job(log.job), world.name_of) for log in tally.jobs.values()
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from meshd.adapters.executor import Executor, WorkerPool
 from meshd.daemon.daemon import Daemon, Light
@@ -11,6 +12,7 @@ from meshd.seam import Event
 from meshd.topology import ContactPlan
 from protocols.types import Instant
 from sim.ground import Ground, Ways
+from sim.orders import Bar
 from sim.simclock import SimClock, SimMission
 from sim.wire import Wire, WireTransport
 from sim.work import ModelledWork, TimedWork
@@ -40,8 +42,11 @@ class Laboratory(Ground):
 
     # --- Ground ---------------------------------------------------------------------------------
 
-    def bar(self, parted: tuple[str, ...], out: tuple[str, ...]) -> None:
-        super().bar(parted, out)
+    def at(self, instant: Instant, call: Callable[..., None], *arguments: Any) -> None:
+        self.mission.at(instant, call, *arguments)
+
+    def bar(self, order: Bar) -> None:
+        super().bar(order)
         self.wire.notice_silence()
 
     def sever(self, name: str) -> None:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from meshd.seam import LetterPosted
-from protocols.types import HOUR, Duration, PacketId
+from protocols.types import HOUR, SECOND, Duration, PacketId
 from sim.tally import Posted
-from sim.world import World
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+LETTERS = "inbox"
+"""The port that letters of a scenario go to."""
+
+READING_NS = 5 * SECOND
+"""How long one lies in a mailbox before it is taken."""
 
 
 def post(
@@ -20,5 +30,5 @@ def post(
     host, to = world.hosts[source], world.hosts[destination]
     letter = world.packet_id(source)
     world.tally.letters[letter] = Posted(letter, host.id, to.id, stream, world.now)
-    world.ask(host, LetterPosted(letter, to.id, "inbox", body, lifetime_ns, stream))
+    world.ask(host, LetterPosted(letter, to.id, LETTERS, body, lifetime_ns, stream))
     return letter

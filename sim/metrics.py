@@ -10,6 +10,7 @@ from typing import TypeAlias
 from meshd.scheduler.states import Phase, Status
 from protocols.types import MICROSECOND, MILLISECOND, SECOND
 from sim.outcome import Outcome, Sample
+from sim.parity import TOLERANCE_NS
 from sim.scenario.errors import ScenarioError, nearest
 from sim.scenario.schema import Expectation, Scenario
 
@@ -34,6 +35,14 @@ class _Figures:
     def excess_ns(self) -> list[int]:
         found = (packet.excess_ns for packet in self.outcome.packets)
         return sorted(value for value in found if value is not None)
+
+    @cached_property
+    def letter_ns(self) -> list[int]:
+        """From the posting to the receipt."""
+        ended = ((each.settled_at, each) for each in self.outcome.letters)
+        return sorted(
+            at - each.posted_at for at, each in ended if at is not None and each.state == "ok"
+        )
 
     @cached_property
     def job_ns(self) -> list[int]:
@@ -111,6 +120,9 @@ METRICS: dict[str, tuple[str, _Measure]] = {
     ),
     **_percentiles("latency_ms", "latency_ns", MILLISECOND),
     **_percentiles("excess_us", "excess_ns", MICROSECOND),
+    "letters_posted": ("letters given to a node", lambda f: len(f.outcome.letters)),
+    "letters_delivered": ("letters with a receipt", lambda f: len(f.letter_ns)),
+    **_percentiles("letter_ms", "letter_ns", MILLISECOND),
     "jobs_submitted": ("jobs given to a node", lambda f: len(f.outcome.jobs)),
     "jobs_completed": (
         "jobs with every result delivered",
@@ -173,9 +185,19 @@ def judge(scenario: Scenario, outcome: Outcome) -> tuple[Expectation, ...]:
     clauses = []
     for clause, expected in scenario.expect.items():
         name, holds = _clause(clause, values)
+        if name.startswith("excess_us") and clause.endswith("_max"):
+            expected += _software_us(outcome)
         value = values[name]
         clauses.append(Expectation(clause, expected, value, holds(value, expected)))
     return tuple(clauses)
+
+
+def _software_us(outcome: Outcome) -> float:
+    """What sockets and software may add to a real packet: for each hop of the longest way."""
+    if outcome.driver != "real":
+        return 0.0
+    hops = max((len(packet.path) - 1 for packet in outcome.packets if packet.path), default=0)
+    return hops * TOLERANCE_NS["real"] / MICROSECOND
 
 
 def check_expectations(scenario: Scenario) -> None:

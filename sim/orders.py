@@ -10,7 +10,7 @@ from meshd.scheduler.states import JobView
 from protocols.record import Record
 from protocols.types import Duration, Instant, JobId, NodeId, PacketId
 from sim.observe import Seen
-from sim.scenario.actions import Submit
+from sim.scenario.actions import Disturb, Submit
 
 A = TypeVar("A")
 
@@ -65,6 +65,17 @@ class Offer(Order[Offered | None], frozen=True):
     durable: bool
 
 
+class Letter(Order[bool], frozen=True):
+    """Give a daemon a letter. Answers False when it is down."""
+
+    letter: PacketId
+    source: str
+    destination: NodeId
+    stream: str
+    size_bytes: int
+    lifetime_ns: Duration
+
+
 class Take(Order[Instant | None], frozen=True):
     """Give a daemon a job, the `number`-th of this run. Answers when, or None when it is down."""
 
@@ -80,10 +91,34 @@ class End(Order[tuple[PacketId, ...]], frozen=True):
 
 
 class Bar(Order[None], frozen=True):
-    """Nothing passes between those `parted` and the rest, nor to or from those `out`."""
+    """Nothing passes between those `parted` and the rest, to or from those `out`, or between the
+    two of each of `cuts`. What passed none of it before and is not named, passes again."""
 
-    parted: tuple[str, ...]
-    out: tuple[str, ...]
+    parted: tuple[str, ...] = ()
+    out: tuple[str, ...] = ()
+    cuts: tuple[tuple[str, str], ...] = ()
+
+
+class Stand(Order[None], frozen=True):
+    """A daemon takes no event, or goes on and takes what came meanwhile."""
+
+    name: str
+    still: bool
+
+
+class Skewed(Order[None], frozen=True):
+    """The clock of a daemon, this life and those to come, is off by so much from now on."""
+
+    name: str
+    offset_ns: Duration
+    drift_ppm: int
+
+
+class Trouble(Order[None], frozen=True):
+    """Links at a daemon lose, and carry less (`Disturb`); None: they are as they should be."""
+
+    name: str
+    disturb: Disturb | None
 
 
 class SetOff(Order[None], frozen=True):
@@ -107,7 +142,22 @@ class Count(Order[dict[str, float]], frozen=True):
 
 
 AnyOrder: TypeAlias = (
-    Begin | Roster | Meet | Want | Offer | Take | End | Bar | SetOff | Look | Views | Count
+    Begin
+    | Roster
+    | Meet
+    | Want
+    | Offer
+    | Letter
+    | Take
+    | End
+    | Bar
+    | Stand
+    | Skewed
+    | Trouble
+    | SetOff
+    | Look
+    | Views
+    | Count
 )
 
 

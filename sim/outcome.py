@@ -40,6 +40,19 @@ class PacketFate(msgspec.Struct, frozen=True):
         return self.arrived_at - self.predicted_at
 
 
+class LetterFate(msgspec.Struct, frozen=True):
+    """One letter an application sent. It is `delivered` when its receipt is back."""
+
+    letter: str
+    source: str
+    destination: str
+    stream: str
+    posted_at: Instant
+    state: str
+    """"sending", "ok", or the code of its end."""
+    settled_at: Instant | None = None
+
+
 class ShardFate(msgspec.Struct, frozen=True):
     index: int
     phase: str
@@ -101,6 +114,7 @@ class Outcome(msgspec.Struct, frozen=True):
     nodes: tuple[str, ...]
     packets: tuple[PacketFate, ...] = ()
     jobs: tuple[JobFate, ...] = ()
+    letters: tuple[LetterFate, ...] = ()
     happened: tuple[Happened, ...] = ()
     samples: tuple[Sample, ...] = ()
     counters: dict[str, float] = {}

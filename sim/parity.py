@@ -67,6 +67,10 @@ def compare(one: Outcome, other: Outcome) -> Agreement:
     found.same("counts", (len(one.packets), len(one.jobs)), (len(other.packets), len(other.jobs)))
     for number, (a, b) in enumerate(zip(one.packets, other.packets, strict=False)):
         _packet(found, f"packet {number}, {a.source} to {a.destination},", a, b)
+    if one.letters or other.letters:
+        found.same("letters", len(one.letters), len(other.letters))
+    for number, (e, f) in enumerate(zip(one.letters, other.letters, strict=False)):
+        found.same(f"letter {number}, {e.source} to {e.destination}", e.state, f.state)
     for c, d in zip(one.jobs, other.jobs, strict=False):
         _job(found, c, d)
     return found

@@ -7,6 +7,7 @@ or faster; frames are held for their light time.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -22,7 +23,7 @@ from msgspec.structs import replace
 
 from meshd.daemon.demo import first_error
 from protocols.errors import InputError, MeshError
-from protocols.types import MILLISECOND, Duration, Instant, PacketId
+from protocols.types import MILLISECOND, SECOND, Duration, Instant, PacketId
 from sim.channel import Answer, Ask, Channel, FromYard, Heard, Refusal, Setup
 from sim.crew import Hear
 from sim.daemons import DaemonMesh
@@ -30,10 +31,14 @@ from sim.mesh import Mesh
 from sim.orders import A, Order, SetOff, answer_type
 from sim.outcome import LATE, Outcome
 from sim.realclock import HeldClock
+from sim.scenario.errors import ScenarioError
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting
 
 T = TypeVar("T")
+
+BEHIND_MAX_NS = 5 * SECOND
+"""A run that is later is ended: leases and time-outs, of 6 s, would judge the computer."""
 
 PROCESSES_MAX = 64
 SPEED_MAX = 10.0
@@ -135,8 +140,22 @@ class RealMesh(DaemonMesh):
         return self.clock.now()
 
     async def run_until(self, at: Instant) -> None:
+        """Raises MeshError "fell-behind": what would come of such a run says nothing of a mesh."""
         await trio.sleep(self.clock.real_seconds_until(at))
         self._late_ns = max(self._late_ns, self.now - at)
+        if self._late_ns > BEHIND_MAX_NS:
+            raise MeshError("fell-behind", self._behind(at))
+
+    def _behind(self, at: Instant) -> str:
+        speed, yards, cores = self.clock.speed, len(self.hosts), os.cpu_count() or 1
+        more = f" --processes {cores}," if yards < cores else ""
+        return (
+            f"{(at - self.start) / SECOND:.0f} s after the start this computer was"
+            f" {self._late_ns / SECOND:.1f} s late: {len(self._alive)} daemons in {yards} processes"
+            f" at speed {speed:g} are more than its {cores} processors carry beside all else (load"
+            f" {os.getloadavg()[0]:.1f}). Try --speed {speed / 4:g},{more} or end what else runs;"
+            f" --driver full needs no real time"
+        )
 
     async def outcome(self) -> Outcome:
         outcome = await super().outcome()
@@ -205,7 +224,8 @@ def carry(
     if not 0 < speed <= SPEED_MAX:
         raise InputError("bad-speed", f"real daemons go at most {SPEED_MAX:g} times as fast")
     if scenario.link.loss:
-        raise InputError("unsupported-loss", "the real driver loses nothing: link.loss must be 0")
+        why = "loopback TCP loses nothing (under full, what is lost comes late)"
+        raise ScenarioError(f"the real driver needs link.loss = 0: {why}", "link.loss")
 
     async def main() -> T:
         def setup(homes: Path) -> Setup:

@@ -10,6 +10,9 @@ from sim.metrics import judge, measure
 from sim.outcome import LATE, Outcome
 from sim.scenario.schema import Expectation, Scenario
 
+DOUBTED_MS = 1_000.0
+"""What is not met by a run that was later than this may be the computer's doing."""
+
 
 class Result(msgspec.Struct, frozen=True):
     """Everything `meshsim run` says. Only what names the wall depends on the machine."""
@@ -33,6 +36,17 @@ class Result(msgspec.Struct, frozen=True):
     @property
     def met(self) -> bool:
         return not self.broken and all(item.met for item in self.expectations)
+
+
+def doubt(result: Result) -> str:
+    """Why what was not met says nothing of the mesh; "" where it does."""
+    late_ms = result.metrics.get(LATE, 0.0)
+    if result.met or late_ms <= DOUBTED_MS:
+        return ""
+    return (
+        f"this computer was {late_ms / 1_000:.1f} s late at worst, so what was not met may be its"
+        " doing. Try a lower --speed, more --processes, or --driver full, which needs no real time"
+    )
 
 
 def result_of(scenario: Scenario, outcome: Outcome, wall_seconds: float) -> Result:

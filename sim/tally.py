@@ -11,6 +11,7 @@ from meshd.node import Node
 from meshd.router.routes import Router
 from meshd.seam import (
     Effect,
+    Event,
     LetterKept,
     LetterSettled,
     Note,
@@ -101,7 +102,7 @@ class Tally:
         self.repeated = 0
         """Deliveries of a packet that had arrived: 0, or the destination forgot it."""
 
-    def hear(self, effect: Effect, now: Instant) -> None:
+    def hear(self, effect: Effect | Event, now: Instant) -> None:
         match effect:
             case PayloadArrived():
                 self._arrived(effect, now)

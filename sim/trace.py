@@ -88,19 +88,24 @@ class Trace:
 
     def _add(self, at: Instant, node: int, way: str, what: Event | Effect) -> None:
         self.count += 1
-        code = self.code(way, type(what))
-        match what:
-            case FrameReceived() | SendFrame():
-                self.mark(at, node, code, what.link, what.frame)
-            case Woke():
-                self.mark(at, node, code, 0)
-            case PlanLoaded():
-                # A plan is named by its digest: its columns follow from what that covers.
-                self.mark(at, node, code, 0, what.plan.digest.encode())
-            case RosterLoaded():
-                self.mark(at, node, code, 0, what.roster.digest.encode())
-            case _:
-                self.mark(at, node, code, 0, self._encode(what))
+        kind = type(what)
+        code = self._codes.get((way, kind)) or self.code(way, kind)
+        if isinstance(what, FrameReceived | SendFrame):
+            self.mark(at, node, code, what.link, what.frame)
+        elif kind is Woke:
+            self.mark(at, node, code, 0)
+        else:
+            self.mark(at, node, code, 0, self._body(what))
         if self._lines_max:
             line = f"{at / SECOND:.9f} {node} {way} {what!r}"
             self.lines.append(line[:LINE_CHARACTERS_MAX])
+
+    def _body(self, what: Event | Effect) -> bytes:
+        """What is seldom: a plan and a roster by their digest, since all they hold follows."""
+        match what:
+            case PlanLoaded():
+                return what.plan.digest.encode()
+            case RosterLoaded():
+                return what.roster.digest.encode()
+            case _:
+                return self._encode(what)

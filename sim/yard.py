@@ -23,14 +23,22 @@ from meshd.daemon.demo import first_error
 from meshd.daemon.fleet import open_fleet
 from meshd.driver import Happening
 from meshd.ports import ExecutorPort
-from meshd.seam import Event, Note, PayloadArrived, PayloadLost, ReportJob
+from meshd.seam import (
+    Event,
+    LetterKept,
+    LetterSettled,
+    Note,
+    PayloadArrived,
+    PayloadLost,
+    ReportJob,
+)
 from protocols.errors import MeshError
 from protocols.types import SECOND, Instant, LinkId, NodeId
 from sim.channel import Answer, Ask, Channel, FromYard, Heard, Refusal, Setup, ToYard
 from sim.crew import Crew
 from sim.ground import Ground, Ways
 from sim.links import SILENCE_NS
-from sim.orders import Order
+from sim.orders import Bar, Order
 from sim.realclock import HeldClock
 from sim.scenario.schema import Scenario
 from sim.scenario.setting import Setting, setting_of
@@ -77,9 +85,9 @@ class RealGround(Ground):
     async def set_off(self, real: Instant) -> None:
         await self._held_clock.set_off(real)
 
-    def bar(self, parted: tuple[str, ...], out: tuple[str, ...]) -> None:
+    def bar(self, order: Bar) -> None:
         """Links across a cut fall silent, at either end by itself."""
-        super().bar(parted, out)
+        super().bar(order)
         for name, daemon in self._daemons.items():
             for info in daemon.links.peers():
                 if not self._joined(name, info.node):
@@ -160,6 +168,10 @@ class Yard:
                 self._tell(Heard(at, note=happening))
             case ReportJob():
                 self._tell(Heard(at, report=happening))
+            case LetterKept():
+                self._tell(Heard(at, kept=happening))
+            case LetterSettled():
+                self._tell(Heard(at, settled=happening))
 
     def _tell(self, message: FromYard) -> None:
         try:

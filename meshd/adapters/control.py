@@ -32,6 +32,7 @@ from meshd.adapters.control_requests import (
     number_of,
     only,
     refused,
+    stream,
     turn_by_turn,
     whole_body,
 )
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 BACKLOG = 64
 DEFAULT_PORT = "inbox"
 LETTER_LIFETIME_S = 3_600.0
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 GRACE_S = 0.2
 
 Json: TypeAlias = dict[str, Any]
@@ -56,6 +58,8 @@ class Backend(Protocol):
 
     def status(self) -> Json: ...
     def identity(self) -> Json: ...
+    def tell(self, follow: bool) -> AsyncIterator[Json]: ...
+    def metrics(self) -> bytes: ...
     def peers(self) -> list[Json]: ...
     def nodes(self) -> list[Json]: ...
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json: ...
@@ -155,6 +159,8 @@ def control_app(backend: Backend) -> Starlette:
     table: list[tuple[str, str, Endpoint]] = [
         ("GET", "/v1/status", api.get(backend.status)),
         ("GET", "/v1/id", api.get(backend.identity)),
+        ("GET", "/v1/events", api.tell),
+        ("GET", "/metrics", api.metrics),
         ("GET", "/v1/peers", api.get(backend.peers)),
         ("GET", "/v1/nodes", api.get(backend.nodes)),
         ("GET", "/v1/links", api.links),
@@ -210,6 +216,17 @@ class _Api:
             return json_answer(ask(request.path_params["job"]))
 
         return answer
+
+    async def tell(self, request: Request) -> Response:
+        """NDJSON; or server-sent events, for whoever accepts those."""
+        follow = only(request, "follow").get("follow", "no")
+        if follow not in ("yes", "no"):
+            raise InputError("bad-request", f"follow={follow} is neither yes nor no")
+        return stream(request, self._backend.tell(follow == "yes"))
+
+    async def metrics(self, request: Request) -> Response:
+        only(request)
+        return Response(self._backend.metrics(), media_type=METRICS_TYPE)
 
     async def links(self, request: Request) -> Response:
         asked = only(request, "node", "from", "for")
@@ -284,8 +301,7 @@ class _Api:
         only(request)
         name = request.path_params["job"]
         self._backend.job(name)  # an unknown job is refused before the stream begins
-        lines = (msgspec.json.encode(change) + b"\n" async for change in self._backend.watch(name))
-        return StreamingResponse(lines, media_type="application/x-ndjson")
+        return stream(request, self._backend.watch(name))
 
     async def put_blob(self, request: Request) -> Response:
         try:

@@ -13,7 +13,7 @@ import trio
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from protocols.errors import InputError, MeshError, NotFound
 
@@ -90,6 +90,15 @@ async def drain(request: Request) -> None:
         length += len(chunk)
         if length > DRAIN_BYTES_MAX:
             return
+
+
+def stream(request: Request, rows: AsyncIterator[Any]) -> StreamingResponse:
+    """Rows as they come: lines of JSON, or server-sent events for whoever accepts those."""
+    if "text/event-stream" in request.headers.get("accept", ""):
+        events = (b"data: " + msgspec.json.encode(row) + b"\n\n" async for row in rows)
+        return StreamingResponse(events, media_type="text/event-stream")
+    lines = (msgspec.json.encode(row) + b"\n" async for row in rows)
+    return StreamingResponse(lines, media_type="application/x-ndjson")
 
 
 async def turn_by_turn(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -10,7 +10,21 @@ import sys
 import typer
 from typer._click.exceptions import ClickException
 
-from meshd.cli import elements, export, facts, job, letters, mesh, route, sky, topology, up
+from meshd.cli import (
+    doctor,
+    elements,
+    events,
+    export,
+    facts,
+    job,
+    letters,
+    mesh,
+    route,
+    sky,
+    topology,
+    unit,
+    up,
+)
 from meshd.cli.demo import demo
 from meshd.cli.talk import FAILED, INTERRUPTED, report
 from protocols.errors import InputError, MeshError
@@ -34,6 +48,9 @@ for command in (
     up.up,
     up.down,
     facts.status,
+    events.events,
+    doctor.doctor,
+    unit.unit,
     facts.id_,
     mesh.connect,
     mesh.disconnect,

@@ -81,6 +81,9 @@ GroundFlag = Annotated[
 ]
 AntennasFlag = Annotated[int | None, _flag("--antennas", help="How many of them [1].")]
 BlobsFlag = Annotated[int | None, _flag("--blobs-max-mb", help="Disk for blobs, in MB [2048].")]
+MetricsFlag = Annotated[
+    Text, _flag("--metrics", help="HOST:PORT for Prometheus; 127.0.0.1:9469, say [none].")
+]
 RecordFlag = Annotated[
     Text, _flag("--record", help="Write this life to a file, for meshsim replay.")
 ]
@@ -114,6 +117,7 @@ def up(
     min_elevation_deg: ElevationFlag = None,
     cross_plane_latitude_max_deg: LatitudeFlag = None,
     blobs_max_mb: BlobsFlag = None,
+    metrics: MetricsFlag = None,
     record: RecordFlag = None,
     record_max_mb: RecordMaxFlag = None,
     detach: DetachFlag = False,

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from meshd.daemon.events import Events
+from meshd.daemon.metrics import Metrics
 from meshd.daemon.names import Names
 from meshd.daemon.post import Post
 from meshd.daemon.probes import Probes
@@ -43,6 +45,8 @@ class Console:
         self._probes = Probes(daemon, self._names)
         self._work = Work(daemon, self._names)
         self._post = Post(daemon, self._names)
+        self.events = Events(daemon, self._names)
+        self._metrics = Metrics(daemon, self.events, self._names)
 
     # --- this daemon ----------------------------------------------------------------------------
 
@@ -113,6 +117,12 @@ class Console:
             "contacts": plan.n_contacts,
             "digest": plan.digest,
         }
+
+    def tell(self, follow: bool) -> AsyncIterator[Json]:
+        return self.events.tell(follow)
+
+    def metrics(self) -> bytes:
+        return self._metrics.text()
 
     # --- the mesh -------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from meshd.adapters.executor import Executor, WorkerPool
 from meshd.adapters.home import HomeLock
 from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
+from meshd.adapters.metrics_socket import serve_metrics
 from meshd.adapters.recorder import Recorder
 from meshd.adapters.requests import Requests
 from meshd.adapters.store import Store
@@ -31,7 +32,7 @@ from meshd.daemon.console import Console
 from meshd.daemon.plans import Coming, Plans, World, world_of
 from meshd.driver import Driver, Ports
 from meshd.node import Node, NodeConfig
-from meshd.ports import ExecutorPort
+from meshd.ports import ClockPort, ExecutorPort
 from meshd.recording import Header, Journal
 from meshd.scheduler.holder import WorkPolicy
 from meshd.seam import Event, PlanLoaded
@@ -65,6 +66,10 @@ class Shared:
     def identity(self, daemon: Daemon) -> Identity:
         """Its key, made at its first start."""
         return load_or_create(daemon.home / "identity.key")
+
+    def clock_of(self, daemon: Daemon) -> ClockPort:
+        """What tells its node the time."""
+        return self.clock
 
     def transport(self, daemon: Daemon) -> ITransport | None:
         """What carries its connections; None for TCP."""
@@ -156,7 +161,7 @@ class Daemon:
         self.executor = shared.executor(self, self._post)
         self.requests = Requests(Clients(self))
         self.links = self._make_links(self.config.listen)
-        ports = Ports(shared.clock, self.links, self.store, self.blobs, self.executor)
+        ports = Ports(shared.clock_of(self), self.links, self.store, self.blobs, self.executor)
         self.driver = Driver(self.node, ports, journal)
         self.console = Console(self)
 
@@ -180,9 +185,12 @@ class Daemon:
             self.addresses = await self._start_links(nursery)
             if self.recorder is not None:
                 nursery.start_soon(self.recorder.run)
+            nursery.start_soon(self.console.events.run)
             await nursery.start(self.driver.run, self.addresses)
             await nursery.start(self._follow)
             await nursery.start(serve_control, self.console, self.home)
+            if self.config.metrics:
+                await nursery.start(serve_metrics, self.config.metrics, self.console.metrics)
             task_status.started()
             await self._stop.wait()
             nursery.cancel_scope.cancel()

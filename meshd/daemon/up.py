@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from meshd.adapters.notify import notify
 from meshd.config import Config
 from meshd.daemon.daemon import Daemon, Shared
 from meshd.daemon.demo import first_error
@@ -49,6 +50,7 @@ async def _main(home: Path, config: Config, started: Started, tell: Tell) -> Non
         async with trio.open_nursery() as life:
             await life.start(daemon.run)
             started(daemon.console.identity())
+            notify("READY=1")
         nursery.cancel_scope.cancel()
 
 
@@ -60,4 +62,5 @@ async def _heed_signals(
         async for number in signals:
             tell(f"{signal.Signals(number).name}: stopping; once more to kill")
             break
+    notify("STOPPING=1")
     daemon.stop()

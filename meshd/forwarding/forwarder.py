@@ -78,7 +78,7 @@ class Forwarder:
             case LinkLost(node=node):
                 return self._route_all(self._hold.sent_to(node), now)
             case _:
-                assert isinstance(event, Woke | MessageReceived | PayloadArrived)
+                assert isinstance(event, Woke | PayloadArrived)
                 return self._report(event) if isinstance(event, PayloadArrived) else self._wake(now)
 
     def next_deadline(self) -> Instant | None:

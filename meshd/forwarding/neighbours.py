@@ -138,9 +138,10 @@ class Neighbours:
     def _concerns(self, learnt: Learnt) -> bool:
         """Whether it is the presence of somebody we have a link to, or should have now."""
         node = learnt.author
-        return isinstance(learnt.body, Presence) and (
-            node in (self._me, *self._ready, *self._due) or self._router.site(node) in self._open
-        )
+        if not isinstance(learnt.body, Presence):
+            return False
+        linked = node in self._ready or node in self._due or node == self._me
+        return linked or self._router.site(node) in self._open
 
     def next_deadline(self) -> Instant | None:
         """Worked out anew only after what can move it: most frames are for others."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import Enum
+from typing import NamedTuple
 
 from protocols.record import LinkState
 from protocols.tag import tag_of
 from protocols.types import NodeId
 
-_NONE = LinkState((), ())
+
+class _Links(NamedTuple):
+    peers: frozenset[int]
+    down: tuple[int, ...]
+
+
+_NONE = _Links(frozenset(), ())
 
 
 class News(Enum):
@@ -21,38 +28,30 @@ class News(Enum):
 
 
 class Reach:
-    """The link states held, by the tag of their author, and how many of them name each node."""
+    """The links of every node that has told them, by tag, and how many tell of a link to each."""
 
     def __init__(self) -> None:
-        self._states: dict[int, LinkState] = {}
+        self._links: dict[int, _Links] = {}
         self._named: Counter[int] = Counter()
 
-    def change(self, author: NodeId, new: LinkState | None) -> News:
+    def change(self, author: NodeId, state: LinkState | None) -> News:
         """An author's links are others now (None: unknown).
 
         A link that is gone is no news when its other end has said so.
         """
         me = tag_of(author)
-        old = self._states.pop(me, _NONE)
-        if new is not None:
-            self._states[me] = new
-        before, after = _peers(old), _peers(new or _NONE)
-        came = [peer for peer in after if peer not in before]
-        gone = [peer for peer in before if peer not in after]
+        old, new = self._links.pop(me, _NONE), _NONE
+        if state is not None:
+            new = self._links[me] = _Links(frozenset(e.peer for e in state.standing), state.down)
+        came, gone = new.peers - old.peers, old.peers - new.peers
         opened = any(peer not in self._named for peer in came)
-        for peer in came:
-            self._named[peer] += 1
-        for peer in gone:
+        self._named.update(came)
+        for peer in sorted(gone):
             self._named[peer] -= 1
             if not self._named[peer]:
                 del self._named[peer]
-        down = (new or _NONE).down
-        if any(me in _peers(self._states.get(peer, _NONE)) for peer in gone) or any(
-            peer not in old.down for peer in down
+        if any(me in self._links.get(peer, _NONE).peers for peer in gone) or any(
+            peer not in old.down for peer in new.down
         ):
             return News.CLOSED
-        return News.OPENED if opened or old.down != down else News.ADDED
-
-
-def _peers(state: LinkState) -> dict[int, None]:
-    return dict.fromkeys([link.peer for link in state.standing])
+        return News.OPENED if opened or old.down != new.down else News.ADDED

@@ -18,19 +18,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def kernel(function: F) -> F:
     """Compile at the first call, keep the machine code on disk, and let other threads go on."""
-    compiled = njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
-    return cast(F, compiled)
+    return _compiled(function)
+
+
+def inner(function: F) -> F:
+    """A kernel that neither makes nor returns arrays: what a search does at every step.
+
+    It does not count who uses an array. Numba counts at each call, once up and once down an array,
+    with instructions that all processors must agree on: 20 cycles each, as much as a whole step.
+    """
+    return _compiled(function, _nrt=False)
 
 
 def part(function: F) -> F:
-    """A small part of kernels, put into the code of each that calls it.
+    """A small inner kernel, put into the code of each that calls it."""
+    return _compiled(function, _nrt=False, forceinline=True)
 
-    Passing a graph to a function costs as much as 50 additions: its arrays travel one by one.
-    """
-    compiled = njit(cache=True, nogil=True, fastmath=False, error_model="numpy", forceinline=True)(
-        function
-    )
-    return cast(F, compiled)
+
+def _compiled(function: F, **how: bool) -> F:
+    compile_as: Callable[..., Any] = njit
+    written = compile_as(cache=True, nogil=True, fastmath=False, error_model="numpy", **how)
+    return cast(F, written(function))
 
 
 def _keep_by_sources() -> None:

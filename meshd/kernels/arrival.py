@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meshd.kernels import kernel, part
+from meshd.kernels import inner, kernel, part
+from meshd.kernels.ahead import FAR_APART, fetch
 from meshd.kernels.graph import FAR, BoolArray, Graph, IntArray, SiteArray
 from meshd.kernels.heap import Heap, drop, push
-from meshd.kernels.light import Knots, light_ns, place_at
-from meshd.kernels.visibility import Vector
+from meshd.kernels.light import Spot, light_between, light_ns, place_within, spot_at
 from protocols.types import SECOND
 
 NOBODY = -1
@@ -76,7 +76,6 @@ class Queue(NamedTuple):
 
     buckets: SiteArray
     filled: IntArray
-    waiting: BoolArray
     later: Heap
     shift: int
 
@@ -109,7 +108,7 @@ def arrival_search(graph: Graph, corrections: Corrections, trip: Trip) -> Arriva
         found.when[:] = FAR
         queue = Queue(
             np.empty((RING, room), np.int32), np.zeros(RING + 5, np.int64),
-            np.zeros(states, np.bool_), np.empty((links, 2), np.int64), shift,
+            np.empty((links, 2), np.int64), shift,
         )  # fmt: skip
         if not corrections.absent[trip.source]:
             _search(graph, corrections, trip, queue, found)
@@ -125,23 +124,15 @@ def arrival_search(graph: Graph, corrections: Corrections, trip: Trip) -> Arriva
     return found
 
 
-@kernel
+@inner
 def _search(
     graph: Graph, corrections: Corrections, trip: Trip, queue: Queue, found: Arrivals
 ) -> None:
     """Fill in what is found, unless the buckets turn out too small or too wide."""
-    first, peers, begins, finishes = graph.first, graph.peer, graph.begin, graph.finish
-    rates, station, knots, fixed = graph.rate_bps, graph.station, graph.knots, graph.fixed_ns
-    when, hops, absent, dead = found.when, found.hops, corrections.absent, corrections.dead
-    buckets, filled, waiting, size_bytes = (
-        queue.buckets,
-        queue.filled,
-        queue.waiting,
-        trip.size_bytes,
-    )
-    shift = queue.shift
+    buckets, filled, shift = queue.buckets, queue.filled, queue.shift
+    when, sites = found.when, graph.station.size
     current = _start(trip, queue, found)
-    while _goes_on(filled, current <= _last(graph, corrections, trip, when) >> shift):
+    while _goes_on(filled) and current <= _last(graph, corrections, trip, when) >> shift:
         if filled[_LATER] > 0:
             current = _recall(queue, when, current)
         filled[_NOW] = current
@@ -149,69 +140,102 @@ def _search(
         while taken < filled[place]:
             state = buckets[place, taken]
             taken += 1
-            now = when[state]
-            if not waiting[state] or now >> shift != current:
+            if when[state] >> shift != current:
                 continue
-            waiting[state] = False
             if corrections.peer.size:
                 _ride_standing(graph, corrections, state, queue, found)
-            if state >= station.size:
-                continue
-            here = _here(knots, fixed, state, now)
-            for arc in range(first[state], first[state + 1]):
-                peer = peers[arc]
-                to = peer if station[peer] < 0 else absent.size + station[peer]
-                if when[to] <= now or begins[arc] >= when[to]:
-                    continue  # before its contact is looked at: most are behind
-                depart = max(begins[arc], now)
-                sent = depart + sending_ns(size_bytes, rates[arc])
-                if max(sent, depart + 1) > finishes[arc] or when[to] <= sent or absent[peer]:
-                    continue
-                light = light_over(knots, fixed, (arc, state, peer), here, (now, depart))
-                if sent + light > when[to] or (dead.size and is_dead(dead, state, peer)):
-                    continue
-                ride = Ride(state, hops[state] + 1, depart, sent + light, arc)
-                if ride.arrive < when[to] or _wins_tie(graph, absent.size, found, to, ride):
-                    _take(found, queue, to, ride)
+            if sites > FAR_APART:
+                last = filled[place] - 1
+                soon, later = min(taken + 2, last), min(taken + 7, last)
+                _fetch_soon(graph, found, buckets[place, soon], buckets[place, later])
+            if state < sites:
+                _ride(graph, corrections, trip, state, queue, found)
         filled[_NEAR] -= taken
         filled[place] = 0
         current += 1
 
 
-@kernel
+@part
+def _fetch_soon(graph: Graph, found: Arrivals, soon: int, later: int) -> None:
+    """Bring what two states that will have their turn need: their contacts, their neighbours."""
+    first, peers, sites = graph.first, graph.peer, graph.station.size
+    if later < sites:
+        arc = first[later]
+        fetch(peers, arc)
+        fetch(graph.begin, arc)
+        fetch(graph.finish, arc)
+    if soon < sites:
+        for arc in range(first[soon], min(first[soon + 1], first[soon] + 4)):
+            fetch(found.when, peers[arc])
+            fetch(graph.station, peers[arc])
+            fetch(graph.knots.table, peers[arc])
+
+
+@part
+def _ride(
+    graph: Graph,
+    corrections: Corrections,
+    trip: Trip,
+    state: int,
+    queue: Queue,
+    found: Arrivals,
+) -> None:
+    """Over the contacts of a site, whose turn it is."""
+    peers, begins, when, absent = graph.peer, graph.begin, found.when, corrections.absent
+    now, hops, dead = when[state], found.hops[state] + 1, corrections.dead
+    spot = spot_at(graph.knots, state, now)
+    for arc in range(graph.first[state], graph.first[state + 1]):
+        peer = peers[arc]
+        to = peer if graph.station[peer] < 0 else absent.size + graph.station[peer]
+        known, begin = when[to], begins[arc]
+        if known <= now or begin >= known:
+            continue  # before its contact is looked at: most are behind
+        depart = max(begin, now)
+        sent = depart
+        if trip.size_bytes > 0:
+            sent += sending_ns(trip.size_bytes, graph.rate_bps[arc])
+        if max(sent, depart + 1) > graph.finish[arc] or known <= sent or absent[peer]:
+            continue
+        arrive = sent + light_over(graph, arc, (state, peer), spot, depart)
+        if arrive > known or (dead.size and is_dead(dead, state, peer)):
+            continue
+        ride = Ride(state, hops, depart, arrive, arc)
+        if arrive < known or _wins_tie(graph, absent.size, found, to, ride):
+            _take(found, queue, to, ride)
+
+
+@inner
 def _start(trip: Trip, queue: Queue, found: Arrivals) -> int:
     found.when[trip.source], found.hops[trip.source] = trip.start, 0
     found.before[trip.source] = trip.source
     current = trip.start >> queue.shift
     queue.filled[_NOW] = current
-    _put(queue.buckets, queue.filled, queue.waiting, trip.source, current)
+    _put(queue.buckets, queue.filled, trip.source, current)
     return current
 
 
 @part
-def _put(buckets: SiteArray, filled: IntArray, waiting: BoolArray, state: int, bucket: int) -> None:
+def _put(buckets: SiteArray, filled: IntArray, state: int, bucket: int) -> None:
     """Give a state its turn in a bucket of the ring."""
     place = bucket & (RING - 1)
     if filled[place] == buckets.shape[1]:
         filled[_FULL] = 1
         return
     buckets[place, filled[place]] = state
-    waiting[state] = True
     filled[place] += 1
     filled[_NEAR] += 1
 
 
-@kernel
+@inner
 def _defer(queue: Queue, state: int, arrive: int) -> None:
     """Let a state wait beside the ring."""
     if queue.filled[_LATER] == queue.later.shape[0]:
         queue.filled[_FULL] = 1  # only where buckets are too wide, and states have several turns
         return
-    queue.waiting[state] = True
     queue.filled[_LATER] = push(queue.later, queue.filled[_LATER], arrive, state)
 
 
-@kernel
+@inner
 def _recall(queue: Queue, when: IntArray, current: int) -> int:
     """Let those of later into the ring as far as it reaches; the bucket to go on with."""
     later, filled, shift = queue.later, queue.filled, queue.shift
@@ -220,32 +244,30 @@ def _recall(queue: Queue, when: IntArray, current: int) -> int:
     while filled[_LATER] > 0 and later[0, 0] >> shift < current + RING:
         arrive, state = later[0, 0], later[0, 1]
         filled[_LATER] = drop(later, filled[_LATER])
-        if queue.waiting[state] and when[state] >> shift == arrive >> shift:
-            _put(queue.buckets, filled, queue.waiting, state, arrive >> shift)
+        if when[state] >> shift == arrive >> shift:
+            _put(queue.buckets, filled, state, arrive >> shift)
     return current
 
 
 @part
 def _take(found: Arrivals, queue: Queue, to: int, ride: Ride) -> None:
     """Take a ride that is better than what was found, and give its end a turn if it needs one."""
-    known, fewer = found.when[to], ride.hops < found.hops[to]
+    known = found.when[to]
     found.when[to], found.hops[to], found.before[to] = ride.arrive, ride.hops, ride.state
     found.depart[to], found.arc[to] = ride.depart, ride.arc
     shift = queue.shift
     bucket = ride.arrive >> shift
-    if known == ride.arrive and not fewer:
-        return
-    if queue.waiting[to] and known >> shift == bucket:
-        return
+    if known >> shift == bucket:
+        return  # it has its turn there
     if bucket == queue.filled[_NOW] and shift > 0:
         queue.filled[_SHORT] = max(1, ride.arrive - found.when[ride.state])
     if bucket >= queue.filled[_NOW] + RING:
         _defer(queue, to, ride.arrive)
     else:
-        _put(queue.buckets, queue.filled, queue.waiting, to, bucket)
+        _put(queue.buckets, queue.filled, to, bucket)
 
 
-@kernel
+@inner
 def _wins_tie(graph: Graph, vertices: int, found: Arrivals, to: int, ride: Ride) -> bool:
     """Whether a ride is better than another that arrives no later, so at the same instant."""
     if ride.arrive > found.when[to] or ride.hops > found.hops[to]:
@@ -264,11 +286,9 @@ def _order(graph: Graph, vertices: int, state: int) -> int:
 
 
 @part
-def _goes_on(filled: IntArray, wanted: bool) -> bool:
-    """Whether states wait for their turn, the buckets will do, and more is wanted."""
-    return bool(
-        filled[_NEAR] + filled[_LATER] > 0 and filled[_FULL] + filled[_SHORT] == 0 and wanted
-    )
+def _goes_on(filled: IntArray) -> bool:
+    """Whether states wait for their turn, and the buckets will do."""
+    return bool(filled[_NEAR] + filled[_LATER] > 0 and filled[_FULL] + filled[_SHORT] == 0)
 
 
 @part
@@ -279,7 +299,7 @@ def _last(graph: Graph, corrections: Corrections, trip: Trip, when: IntArray) ->
     return arrival_at(graph, corrections, trip.target, when)
 
 
-@kernel
+@inner
 def arrival_at(graph: Graph, corrections: Corrections, vertex: int, when: IntArray) -> int:
     """The earliest arrival at a vertex, in whichever state."""
     if vertex < graph.station.size and graph.station[vertex] >= 0:
@@ -288,7 +308,7 @@ def arrival_at(graph: Graph, corrections: Corrections, vertex: int, when: IntArr
     return int(when[vertex])
 
 
-@kernel
+@inner
 def _forget_unsettled(graph: Graph, corrections: Corrections, target: int, found: Arrivals) -> None:
     """Only what is no later than the target is final."""
     last = arrival_at(graph, corrections, target, found.when)
@@ -297,7 +317,7 @@ def _forget_unsettled(graph: Graph, corrections: Corrections, target: int, found
             found.when[state] = FAR
 
 
-@kernel
+@inner
 def is_dead(dead: IntArray, a: int, b: int) -> bool:
     """Whether the link of two vertices is reported down."""
     key = min(a, b) * _PAIR + max(a, b)
@@ -306,37 +326,22 @@ def is_dead(dead: IntArray, a: int, b: int) -> bool:
 
 
 @part
-def _here(knots: Knots, fixed: IntArray, site: int, now: int) -> Vector:
-    """Where a site is, for departures at once; nowhere if light times are given."""
-    return (0.0, 0.0, 0.0) if fixed.size else place_at(knots, site, now)
-
-
-@part
 def sending_ns(size_bytes: int, rate_bps: float) -> int:
     """How long a contact is busy with so much, rounded up."""
-    return int(np.ceil(size_bytes * 8 / rate_bps * SECOND)) if size_bytes > 0 else 0
+    return int(np.ceil(size_bytes * 8 / rate_bps * SECOND))
 
 
 @part
-def light_over(
-    knots: Knots,
-    fixed: IntArray,
-    arc: tuple[int, int, int],
-    here: Vector,
-    times: tuple[int, int],
-) -> int:
-    """Light time over an arc (its number, site and peer); the site is `here` at `times[0]`.
-
-    `times[1]` is the departure.
-    """
-    if fixed.size:
-        return int(fixed[arc[0]])
-    if times[0] != times[1]:
-        here = place_at(knots, arc[1], times[1])
-    return light_ns(here, place_at(knots, arc[2], times[1]))
+def light_over(graph: Graph, arc: int, ends: tuple[int, int], spot: Spot, depart: int) -> int:
+    """Light time over an arc between two sites; `spot` is where the first is, at some instant."""
+    if graph.fixed_ns.size:
+        return int(graph.fixed_ns[arc])
+    if spot.at != depart or spot.u < 0.0:
+        return light_between(graph.knots, ends, depart)
+    return light_ns(spot.place, place_within(graph.knots, ends[1], spot.u))
 
 
-@kernel
+@inner
 def _ride_standing(
     graph: Graph, corrections: Corrections, state: int, queue: Queue, found: Arrivals
 ) -> None:

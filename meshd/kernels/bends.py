@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -33,7 +33,7 @@ class Spans(NamedTuple):
     pull_km_s2: FloatArray
 
 
-@kernel
+@inner
 def _relative(motion: Motion, pair: tuple[int, int], u: float) -> tuple[float, float, float]:
     """Distance of two sites, and sizes of their relative velocity and acceleration."""
     p, v, h = motion.positions, motion.velocities, motion.step_s

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 from meshd.kernels.visibility import GROUND, Limits, Scene, in_view, margin_at
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -40,7 +40,7 @@ class Edges(NamedTuple):
     rising: ByteArray
 
 
-@kernel
+@inner
 def _margin(scene: Scene, limits: Limits, couples: Couples, pair: int, at: int) -> float:
     k = (at - scene.first) // scene.step_ns
     u = (at - scene.first - k * scene.step_ns) / scene.step_ns
@@ -50,7 +50,7 @@ def _margin(scene: Scene, limits: Limits, couples: Couples, pair: int, at: int) 
     return margin_at(scene, limits, ends, couples.kind[pair], (k, u))
 
 
-@kernel
+@inner
 def _peak(
     scene: Scene, limits: Limits, couples: Couples, pair: int, span: tuple[int, int], sign: float
 ) -> int:
@@ -67,7 +67,7 @@ def _peak(
     return (low + high) // 2
 
 
-@kernel
+@inner
 def _narrow(
     scene: Scene, limits: Limits, couples: Couples, pair: int, span: tuple[int, int], rising: bool
 ) -> tuple[int, int]:
@@ -82,7 +82,7 @@ def _narrow(
     return low, high
 
 
-@kernel
+@inner
 def _bends(before: float, at: float, after: float) -> bool:
     """Whether a margin could reach 0 beside a sample below it (`sign * margin` is given)."""
     if not (at < 0.0 and at >= before and at >= after):
@@ -101,7 +101,7 @@ def _append(found: IntArray, count: int, row: tuple[int, int, int, int]) -> IntA
     return found
 
 
-@kernel
+@inner
 def _sample(scene: Scene, limits: Limits, couples: Couples, k: int, margins: FloatArray) -> None:
     """The margin of every couple at a knot: most looks are these, and most are at the ground."""
     positions, zeniths = scene.positions[k], scene.zeniths[k]

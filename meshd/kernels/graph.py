@@ -14,10 +14,14 @@ FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 SiteArray: TypeAlias = NDArray[np.int32]
 BoolArray: TypeAlias = NDArray[np.bool_]
+LengthArray: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
 
 
 FAR = np.int64(1 << 62)
 """The length of the way to what is out of reach."""
+
+LONGEST = 1 << 42
+"""Links that take light longer than this, 73 minutes, lead nowhere in an instant."""
 
 
 class Graph(NamedTuple):
@@ -25,7 +29,8 @@ class Graph(NamedTuple):
 
     An arc is a contact seen from one end, in order of begin, then peer; `row` is its contact's in
     the plan. Light takes `fixed_ns` where the plan gives it (one entry an arc); else that column
-    is empty and light time follows from the knots.
+    is empty and light time follows from the knots. Its type is that of lengths: 32 bits where no
+    light time is 2.1 s or longer, for searches wait for memory more than for anything else.
     """
 
     first: IntArray
@@ -34,7 +39,7 @@ class Graph(NamedTuple):
     finish: IntArray
     rate_bps: FloatArray
     row: SiteArray
-    fixed_ns: IntArray
+    fixed_ns: LengthArray
     ground: BoolArray
     station: SiteArray
     """The number of each site among the ground stations; -1 for a satellite."""
@@ -54,8 +59,7 @@ class Snapshot(NamedTuple):
 
     first: IntArray
     peer: SiteArray
-    length_ns: IntArray
-    row: SiteArray
+    length_ns: LengthArray
     ground: BoolArray
     shortest: int
     longest: int
@@ -115,9 +119,8 @@ def snapshot_at(graph: Graph, at: int) -> Snapshot:
     sites, given, knots = graph.first.size - 1, graph.fixed_ns.size > 0, graph.knots
     inside = knots.first <= at <= knots.first + knots.step_ns * (knots.positions.shape[0] - 1)
     places = places_at(knots, at) if inside and not given else np.empty((0, 3))
-    first = np.zeros(sites + 1, np.int64)
-    peers, rows = np.empty_like(graph.peer), np.empty_like(graph.row)
-    lengths = np.empty(graph.peer.size, np.int64)
+    first, peers = np.zeros(sites + 1, np.int64), np.empty_like(graph.peer)
+    lengths = np.empty(graph.peer.size, graph.fixed_ns.dtype)
     count, shortest, longest = 0, 0, 0
     for site in range(sites):
         for arc in range(graph.first[site], graph.first[site + 1]):
@@ -127,14 +130,12 @@ def snapshot_at(graph: Graph, at: int) -> Snapshot:
                 continue
             peer = graph.peer[arc]
             if given:
-                length = graph.fixed_ns[arc]
+                length = min(int(graph.fixed_ns[arc]), LONGEST)
             else:
                 length = light_ns(_spot(places, site), _spot(places, peer))
-            peers[count], rows[count], lengths[count] = peer, graph.row[arc], length
+            peers[count], lengths[count] = peer, length
             shortest = length if count == 0 else min(shortest, length)
             longest = max(longest, length)
             count += 1
         first[site + 1] = count
-    return Snapshot(
-        first, peers[:count], lengths[:count], rows[:count], graph.ground, shortest, longest
-    )
+    return Snapshot(first, peers[:count], lengths[:count], graph.ground, shortest, longest)

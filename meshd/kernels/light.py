@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel, part
+from meshd.kernels import inner, kernel, part
 from meshd.kernels.visibility import Vector, along
 from protocols.types import SECOND, SPEED_OF_LIGHT_KM_S
 
@@ -51,17 +51,44 @@ def cubics_from(knots: Knots, begin: int) -> FloatArray:
     return table
 
 
+class Spot(NamedTuple):
+    """Where a site is at an instant (km), and that instant as a part of the table's step.
+
+    Without a table for the instant the part is -1, and the place is not worked out.
+    """
+
+    at: int
+    u: float
+    place: Vector
+
+
+@part
+def spot_at(knots: Knots, site: int, at: int) -> Spot:
+    """Where a site is at an instant: who leaves from it asks for many peers at the same part."""
+    rest = at - knots.begin
+    if knots.table.size and 0 <= rest < knots.step_ns:
+        u = rest / knots.step_ns
+        return Spot(at, u, place_within(knots, site, u))
+    return Spot(at, -1.0, (0.0, 0.0, 0.0))
+
+
+@part
+def place_within(knots: Knots, site: int, u: float) -> Vector:
+    """Position of a site (km) a part `u` of the table's step after its beginning."""
+    c = knots.table[site]
+    return (
+        c[0] + u * (c[1] + u * (c[2] + u * c[3])),
+        c[4] + u * (c[5] + u * (c[6] + u * c[7])),
+        c[8] + u * (c[9] + u * (c[10] + u * c[11])),
+    )
+
+
 @part
 def place_at(knots: Knots, site: int, at: int) -> Vector:
     """Position of a site (km) at an instant between the first and the last knot."""
     rest = at - knots.begin
     if knots.table.size and 0 <= rest < knots.step_ns:
-        u, c = rest / knots.step_ns, knots.table[site]
-        return (
-            c[0] + u * (c[1] + u * (c[2] + u * c[3])),
-            c[4] + u * (c[5] + u * (c[6] + u * c[7])),
-            c[8] + u * (c[9] + u * (c[10] + u * c[11])),
-        )
+        return place_within(knots, site, rest / knots.step_ns)
     return _between_knots(knots, site, at)
 
 
@@ -93,7 +120,7 @@ def light_ns(here: Vector, there: Vector) -> int:
     return int(np.rint(range_km(here, there) / SPEED_OF_LIGHT_KM_S * SECOND))
 
 
-@kernel
+@inner
 def light_between(knots: Knots, ends: tuple[int, int], at: int) -> int:
     """Light time between two sites for a departure at an instant."""
     return light_ns(place_at(knots, ends[0], at), place_at(knots, ends[1], at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 
 TURN = 2.0 * math.pi
 DAY_NS = 86_400_000_000_000
@@ -61,7 +61,7 @@ def circular_states(planes: Planes, since: Any, positions: Any, velocities: Any)
             plane_states(planes, p, since[k], positions[k], velocities[k])
 
 
-@kernel
+@inner
 def plane_states(planes: Planes, p: int, since: int, positions: Any, velocities: Any) -> None:
     """Fill one plane's rows at one time."""
     node = planes.node[p] + turned(planes.node_rate[p], since)
@@ -81,7 +81,7 @@ def plane_states(planes: Planes, p: int, since: int, positions: Any, velocities:
         velocities[i, 2] = speed * (cu * si)
 
 
-@kernel
+@inner
 def turned(rate: float, since: int) -> float:
     """The angle a steady rate (rad/s) makes in some nanoseconds, less whole turns of whole days.
 
@@ -123,7 +123,7 @@ def elliptic_states(orbits: Ellipses, since: Any, positions: Any, velocities: An
             velocities[k, i, 2] = si * vq
 
 
-@kernel
+@inner
 def kepler(mean: float, e: float) -> float:
     """The eccentric anomaly of a mean anomaly in [0, 2 pi): Newton's steps, to 1e-14 rad."""
     anomaly = mean + (e if mean < math.pi else -e)

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 from meshd.kernels.visibility import FloatArray, dot
 
 IntArray: TypeAlias = NDArray[np.int64]
@@ -61,7 +61,7 @@ class Weighed(NamedTuple):
     side: ByteArray
 
 
-@kernel
+@inner
 def mix(i: int, j: int) -> np.uint64:
     """A number for a pair that has nothing to do with where they are: breaks ties fairly.
 
@@ -82,12 +82,12 @@ def hashes(i: IntArray, j: IntArray) -> KeyArray:
     return found
 
 
-@kernel
+@inner
 def _row(table: FloatArray, i: int) -> tuple[float, float, float]:
     return table[i, 0], table[i, 1], table[i, 2]
 
 
-@kernel
+@inner
 def _angles(orbits: Orbits, i: int, j: int) -> tuple[float, float, float, float, float]:
     """Mean and swing of the cosine, lead and tilt (rad), and whether j's node lies east of i's."""
     pi, pj = _row(orbits.out, i), _row(orbits.out, j)
@@ -99,12 +99,12 @@ def _angles(orbits: Orbits, i: int, j: int) -> tuple[float, float, float, float,
     return (pp + qq) / 2, swing, (qp - pq) / 2, math.sqrt(x * x + y * y + z * z), z
 
 
-@kernel
+@inner
 def _depth(radius_km: float, grazing_km: float) -> float:
     return math.sqrt(max(radius_km * radius_km - grazing_km * grazing_km, 0.0))
 
 
-@kernel
+@inner
 def _lasts(orbits: Orbits, wanted: Wanted, i: int, j: int) -> bool:
     """Whether a pair keeps in sight, within range and slow enough all around the orbit."""
     mean, swing, _, _, _ = _angles(orbits, i, j)
@@ -125,7 +125,7 @@ def _lasts(orbits: Orbits, wanted: Wanted, i: int, j: int) -> bool:
     return bool(orbits.motion_rad_s[i] * longest <= wanted.slew_rad_s * shortest)
 
 
-@kernel
+@inner
 def _rank(orbits: Orbits, wanted: Wanted, i: int, j: int) -> tuple[int, int]:
     """A pair's place before ties (drift class, then how far from best), and i's side for j."""
     mean, _, lead, tilt, east = _angles(orbits, i, j)
@@ -198,14 +198,14 @@ def replaced(old: Weighed, satellite: int, new: Weighed) -> Weighed:
     return Weighed(found.i[:kept], found.j[:kept], found.key[:kept], found.side[:kept])
 
 
-@kernel
+@inner
 def _before(one: Weighed, a: int, other: Weighed, b: int) -> bool:
     if one.key[a] != other.key[b]:
         return bool(one.key[a] < other.key[b])
     return bool((one.i[a], one.j[a]) < (other.i[b], other.j[b]))
 
 
-@kernel
+@inner
 def _copy(found: Weighed, to: int, source: Weighed, row: int) -> None:
     found.i[to], found.j[to] = source.i[row], source.j[row]
     found.key[to], found.side[to] = source.key[row], source.side[row]

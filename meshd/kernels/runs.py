@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 
 IntArray: TypeAlias = NDArray[np.int64]
 
@@ -35,7 +35,7 @@ def unlike(one: Runs, other: Runs) -> IntArray:
     return found[:count]
 
 
-@kernel
+@inner
 def _order(one: Runs, a: int, other: Runs, b: int) -> int:
     """-1 where the run of one comes first, 1 where that of the other does, 0 for the same run."""
     if b == other.pair.size:

@@ -12,13 +12,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel, part
 from meshd.kernels.graph import BoolArray, IntArray, SiteArray, Snapshot
 
 Table: TypeAlias = NDArray[np.int32]
 Row: TypeAlias = NDArray[np.int32]
-Rows: TypeAlias = tuple[Row, Row, Row, Row]
-Four: TypeAlias = tuple[np.int32, np.int32, np.int32, np.int32]
 
 AFAR = np.int32(1 << 30)
 """1.07 s: further than a way may be long, so that a link more does not overflow."""
@@ -60,7 +58,9 @@ def sweep_search(snapshot: Snapshot, targets: SiteArray) -> tuple[Table, Table]:
     forwards = True
     while _sweep(snapshot, relays, table, stale, forwards):
         forwards = not forwards
-    return table[:sites], _steps(snapshot, relays, targets, table)
+    step = np.full((sites, targets.size), NOWHERE, np.int32)
+    _steps(snapshot, relays, targets, table, step)
+    return table[:sites], step
 
 
 @kernel
@@ -86,7 +86,7 @@ def _relays_of(snapshot: Snapshot) -> Relays:
     return Relays(first, peers, lengths)
 
 
-@kernel
+@part
 def _spread(snapshot: Snapshot, site: int, stale: BoolArray) -> None:
     """A row has changed: those of its relaying neighbours may."""
     for arc in range(snapshot.first[site], snapshot.first[site + 1]):
@@ -94,15 +94,7 @@ def _spread(snapshot: Snapshot, site: int, stale: BoolArray) -> None:
         stale[peer] |= not snapshot.ground[peer]
 
 
-@kernel
-def _four(table: Table, relays: Relays, arc: int) -> tuple[Rows, Four]:
-    """Four links of a site: the rows they lead to, and their lengths."""
-    peer, length = relays.peer, relays.length
-    rows = table[peer[arc]], table[peer[arc + 1]], table[peer[arc + 2]], table[peer[arc + 3]]
-    return rows, (length[arc], length[arc + 1], length[arc + 2], length[arc + 3])
-
-
-@kernel
+@inner
 def _sweep(
     snapshot: Snapshot, relays: Relays, table: Table, stale: BoolArray, forwards: bool
 ) -> bool:
@@ -114,20 +106,19 @@ def _sweep(
             continue
         stale[site], shorter = False, False
         for arc in range(relays.first[site], relays.first[site + 1], 4):
-            rows, lengths = _four(table, relays, arc)
-            shorter |= _lower(table[site], rows, lengths)
+            shorter |= _lower(table, relays, site, arc)
         if shorter:
             changed = True
             _spread(snapshot, site, stale)
     return changed
 
 
-@kernel
-def _lower(row: Row, others: Rows, lengths: Four) -> bool:
+@part
+def _lower(table: Table, relays: Relays, site: int, arc: int) -> bool:
     """Lower a row to what leads over four neighbours; whether that is shorter anywhere."""
-    a, b, c, d = others
-    to_a, to_b, to_c, to_d = lengths
-    shorter = False
+    row, peer, length, shorter = table[site], relays.peer, relays.length, False
+    a, b, c, d = table[peer[arc]], table[peer[arc + 1]], table[peer[arc + 2]], table[peer[arc + 3]]
+    to_a, to_b, to_c, to_d = length[arc], length[arc + 1], length[arc + 2], length[arc + 3]
     for column in range(row.size):
         over = min(np.int32(a[column] + to_a), np.int32(b[column] + to_b))
         over = min(over, min(np.int32(c[column] + to_c), np.int32(d[column] + to_d)))
@@ -136,19 +127,17 @@ def _lower(row: Row, others: Rows, lengths: Four) -> bool:
     return shorter
 
 
-@kernel
-def _steps(snapshot: Snapshot, relays: Relays, targets: SiteArray, table: Table) -> Table:
+@inner
+def _steps(
+    snapshot: Snapshot, relays: Relays, targets: SiteArray, table: Table, step: Table
+) -> None:
     """The next sites, by rows that are final but for those of stations, which it makes so."""
-    step = np.full((snapshot.ground.size, targets.size), NOWHERE, np.int32)
     for site in range(step.shape[0]):
         for arc in range(relays.first[site + 1] - 4, relays.first[site] - 1, -4):
-            rows, lengths = _four(table, relays, arc)
             if snapshot.ground[site]:
-                _lower(table[site], rows, lengths)
+                _lower(table, relays, site, arc)
         for arc in range(relays.first[site + 1] - 4, relays.first[site] - 1, -4):
-            rows, lengths = _four(table, relays, arc)
-            peer = relays.peer
-            _choose(step[site], table[site], rows, lengths, peer[arc : arc + 4])
+            _choose(step[site], table, relays, site, arc)
     for column in range(targets.size):
         target = targets[column]
         step[target, column] = target
@@ -156,18 +145,18 @@ def _steps(snapshot: Snapshot, relays: Relays, targets: SiteArray, table: Table)
             peer = snapshot.peer[arc]
             if table[peer, column] == snapshot.length_ns[arc]:
                 step[peer, column] = target
-    return step
 
 
-@kernel
-def _choose(step: Row, row: Row, others: Rows, lengths: Four, peers: SiteArray) -> None:
+@part
+def _choose(step: Row, table: Table, relays: Relays, site: int, arc: int) -> None:
     """Go over the first of four neighbours that a row's lengths lead over, if one does."""
-    a, b, c, d = others
-    to_a, to_b, to_c, to_d = lengths
-    at_a, at_b, at_c, at_d = peers[0], peers[1], peers[2], peers[3]
+    row, peer, length = table[site], relays.peer, relays.length
+    a, b, c, d = table[peer[arc]], table[peer[arc + 1]], table[peer[arc + 2]], table[peer[arc + 3]]
+    to_a, to_b, to_c, to_d = length[arc], length[arc + 1], length[arc + 2], length[arc + 3]
+    at_a, at_b, at_c, at_d = peer[arc], peer[arc + 1], peer[arc + 2], peer[arc + 3]
     for column in range(row.size):
-        length, found = row[column], step[column]
-        found = at_d if np.int32(d[column] + to_d) == length else found
-        found = at_c if np.int32(c[column] + to_c) == length else found
-        found = at_b if np.int32(b[column] + to_b) == length else found
-        step[column] = at_a if np.int32(a[column] + to_a) == length else found
+        distance, found = row[column], step[column]
+        found = at_d if np.int32(d[column] + to_d) == distance else found
+        found = at_c if np.int32(c[column] + to_c) == distance else found
+        found = at_b if np.int32(b[column] + to_b) == distance else found
+        step[column] = at_a if np.int32(a[column] + to_a) == distance else found

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel
 
 WINDOW_MAX = 16
 """Nodes of one polynomial at most: beyond, high degrees swing."""
@@ -64,7 +64,7 @@ def continued(nodes: Nodes, turns: Any, instants: Any, positions: Any, velocitie
                 )
 
 
-@kernel
+@inner
 def nearest_end(nodes: Nodes, satellite: int, at: int) -> tuple[int, int]:
     """A satellite's segment that holds at an instant, and it; else the nearest end of any."""
     s = segment_at(nodes, satellite, at)
@@ -79,7 +79,7 @@ def nearest_end(nodes: Nodes, satellite: int, at: int) -> tuple[int, int]:
     return s, end
 
 
-@kernel
+@inner
 def turned(position: Any, velocity: Any, along: float, about: float) -> None:
     """Turn a state in its own plane, then about the pole, by angles in radians."""
     px, py, pz = position
@@ -96,7 +96,7 @@ def turned(position: Any, velocity: Any, along: float, about: float) -> None:
         vector[2] = c * z + s * (nx * y - ny * x)
 
 
-@kernel
+@inner
 def between(nodes: Nodes, s: int, at: int, x: Any, position: Any, velocity: Any) -> None:
     """Fill one state from a segment; `x` is room for the times of its nodes."""
     n = nodes.window[s]
@@ -110,7 +110,7 @@ def between(nodes: Nodes, s: int, at: int, x: Any, position: Any, velocity: Any)
         lagrange(x[:n], rows, position, velocity)
 
 
-@kernel
+@inner
 def segment_at(nodes: Nodes, satellite: int, at: int) -> int:
     """The last segment of a satellite that holds at an instant; -1 when none does."""
     for s in range(nodes.of[satellite + 1] - 1, nodes.of[satellite] - 1, -1):
@@ -119,7 +119,7 @@ def segment_at(nodes: Nodes, satellite: int, at: int) -> int:
     return -1
 
 
-@kernel
+@inner
 def window_start(nodes: Nodes, s: int, at: int) -> int:
     """The first node of a segment's polynomial for an instant: centred, but inside the segment."""
     low, high = nodes.first[s], nodes.first[s + 1]
@@ -134,7 +134,7 @@ def window_start(nodes: Nodes, s: int, at: int) -> int:
     return int(max(low, min(left - (n - 1) // 2, high - n)))
 
 
-@kernel
+@inner
 def lagrange(x: Any, rows: Any, position: Any, velocity: Any) -> None:
     """The polynomial through `rows` at `x` (s from now), at 0: each column by itself."""
     position[:] = 0.0
@@ -149,7 +149,7 @@ def lagrange(x: Any, rows: Any, position: Any, velocity: Any) -> None:
             velocity[c] += weight * rows[j, 3 + c]
 
 
-@kernel
+@inner
 def hermite(x: Any, rows: Any, position: Any, velocity: Any) -> None:
     """The polynomial that has both positions and velocities of `rows` at `x`, and its slope, at 0.
 
@@ -169,7 +169,7 @@ def hermite(x: Any, rows: Any, position: Any, velocity: Any) -> None:
             velocity[c] += a_slope * rows[j, c] + b_slope * rows[j, 3 + c]
 
 
-@kernel
+@inner
 def basis(x: Any, j: int) -> tuple[float, float, float]:
     """Lagrange's l_j: its value and slope at 0, and its slope at x_j."""
     value, slope, own = 1.0, 0.0, 0.0

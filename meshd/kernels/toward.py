@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel
+from meshd.kernels import inner, kernel, part
 from meshd.kernels.arrival import Arrivals, Corrections, Ride, Trip, is_dead, light_over, sending_ns
 from meshd.kernels.graph import FAR, Graph, IntArray
-from meshd.kernels.heap import drop, push
-from meshd.kernels.light import place_at
+from meshd.kernels.heap import Heap, drop, push
+from meshd.kernels.light import spot_at
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 _SITE = np.int64(1 << 24)
 """More sites than a plan has; and 2^39 ns, 9 minutes, are more than a tick."""
+
+
+class Queue(NamedTuple):
+    """Sites that wait for their turn, and by site the least time that is left to the target."""
+
+    heap: Heap
+    waiting: BoolArray
+    left: IntArray
 
 
 @kernel
@@ -35,51 +43,62 @@ def toward_search(
         np.full(sites, FAR), np.zeros(sites, np.int32), np.full(sites, trip.source, np.int32),
         np.empty(sites, np.int64), np.empty(sites, np.int32),
     )  # fmt: skip
-    absent, start = corrections.absent, trip.start
-    if absent[trip.source] or absent[trip.target] or left[trip.source] >= FAR:
-        return found
-    waiting, heap = np.zeros(sites, np.bool_), np.empty((graph.peer.size + 1, 2), np.int64)
-    found.when[trip.source], waiting[trip.source] = start, True
-    size = push(heap, 0, start + left[trip.source], trip.source)
-    while size > 0 and heap[0, 0] <= min(found.when[trip.target], end - 1):
-        site = heap[0, 1] & (_SITE - 1)
-        size = drop(heap, size)
-        if waiting[site]:
-            waiting[site] = False
-            if site != trip.target:
-                best = min(found.when[trip.target], end - 1)
-                size = _ride(
-                    graph, corrections, trip, left, (site, best), found, waiting, heap, size
-                )
+    absent = corrections.absent
+    if not (absent[trip.source] or absent[trip.target] or left[trip.source] >= FAR):
+        room = graph.peer.size + 1
+        queue = Queue(np.empty((room, 2), np.int64), np.zeros(sites, np.bool_), left)
+        _search(graph, corrections, trip, (queue, end), found)
     return found
 
 
-@kernel
+@inner
+def _search(
+    graph: Graph, corrections: Corrections, trip: Trip, bounds: tuple[Queue, int], found: Arrivals
+) -> None:
+    """Fill in what is found; `bounds` are the queue and the instant before which all must be."""
+    (queue, end), source, target = bounds, trip.source, trip.target
+    found.when[source], queue.waiting[source] = trip.start, True
+    size = push(queue.heap, 0, trip.start + queue.left[source], source)
+    best = end - 1
+    while size > 0 and queue.heap[0, 0] <= best:
+        site = queue.heap[0, 1] & (_SITE - 1)
+        size = drop(queue.heap, size)
+        if queue.waiting[site]:
+            queue.waiting[site] = False
+            if site != target:
+                size = _ride(graph, corrections, trip, (site, best), queue, found, size)
+                best = min(found.when[target], end - 1)
+
+
+@part
 def _ride(
     graph: Graph,
     corrections: Corrections,
     trip: Trip,
-    left: IntArray,
     at: tuple[int, int],
+    queue: Queue,
     found: Arrivals,
-    waiting: BoolArray,
-    heap: IntArray,
     size: int,
 ) -> int:
-    """From a site to every neighbour on a way that can still be as early as the best."""
-    site, best = at
+    """From a site to every neighbour on a way that can still be as early as the best.
+
+    How many wait now.
+    """
+    (site, best), left = at, queue.left
     now, hops = found.when[site], found.hops[site] + 1
-    fixed, knots, station, when = graph.fixed_ns, graph.knots, graph.station, found.when
+    station, when = graph.station, found.when
     absent, dead = corrections.absent, corrections.dead
-    here = (0.0, 0.0, 0.0) if fixed.size else place_at(knots, site, now)
+    spot = spot_at(graph.knots, site, now)
     for arc in range(graph.first[site], graph.first[site + 1]):
         peer, depart = graph.peer[arc], max(graph.begin[arc], now)
-        sent = depart + sending_ns(trip.size_bytes, graph.rate_bps[arc])
+        sent = depart
+        if trip.size_bytes > 0:
+            sent += sending_ns(trip.size_bytes, graph.rate_bps[arc])
         if max(sent, depart + 1) > graph.finish[arc] or sent + left[peer] > best:
             continue
         if (station[peer] >= 0 and peer != trip.target) or absent[peer] or sent >= when[peer]:
             continue
-        arrive = sent + light_over(knots, fixed, (arc, site, peer), here, (now, depart))
+        arrive = sent + light_over(graph, arc, (site, peer), spot, depart)
         ride = Ride(site, hops, depart, arrive, arc)
         if arrive > when[peer] or not _is_better(found, peer, ride):
             continue
@@ -89,12 +108,12 @@ def _ride(
         when[peer], found.hops[peer], found.before[peer] = arrive, hops, site
         found.depart[peer], found.arc[peer] = depart, arc
         if again:
-            waiting[peer] = True
-            size = push(heap, size, arrive + left[peer], (arrive - trip.start) * _SITE + peer)
+            queue.waiting[peer] = True
+            size = push(queue.heap, size, arrive + left[peer], (arrive - trip.start) * _SITE + peer)
     return size
 
 
-@kernel
+@inner
 def _is_better(found: Arrivals, to: int, ride: Ride) -> bool:
     """Whether a ride that is no later than what was found is better."""
     if ride.arrive < found.when[to] or ride.hops != found.hops[to]:

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meshd.kernels import kernel, part
+from meshd.kernels import inner, part
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Vector: TypeAlias = tuple[float, float, float]
@@ -49,12 +49,12 @@ class Limits(NamedTuple):
     earth_radius_km: float
 
 
-@kernel
+@inner
 def dot(a: Vector, b: Vector) -> float:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@kernel
+@inner
 def minus(a: Vector, b: Vector) -> Vector:
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
@@ -66,13 +66,13 @@ def along(p0: float, p1: float, v0: float, v1: float, u: float, h: float) -> flo
     return p0 + u * (m0 + u * ((3 * d - 2 * m0 - m1) + u * (m0 + m1 - 2 * d)))
 
 
-@kernel
+@inner
 def _speed(p0: float, p1: float, v0: float, v1: float, u: float, h: float) -> float:
     m0, m1, d = v0 * h, v1 * h, p1 - p0
     return (m0 + u * (2 * (3 * d - 2 * m0 - m1) + 3 * u * (m0 + m1 - 2 * d))) / h
 
 
-@kernel
+@inner
 def place(scene: Scene, site: int, k: int, u: float) -> Vector:
     """Position of a site (km) a part `u` of a step after knot `k`."""
     p, v = scene.positions, scene.velocities
@@ -86,7 +86,7 @@ def place(scene: Scene, site: int, k: int, u: float) -> Vector:
     )
 
 
-@kernel
+@inner
 def motion(scene: Scene, site: int, k: int, u: float) -> Vector:
     """Velocity of a site (km/s), the slope of `place`."""
     p, v = scene.positions, scene.velocities
@@ -100,7 +100,7 @@ def motion(scene: Scene, site: int, k: int, u: float) -> Vector:
     )
 
 
-@kernel
+@inner
 def _between(table: FloatArray, row: int, k: int, u: float) -> Vector:
     """A slow unit vector between knots, turning about the Earth's axis: its height stays."""
     x, y, z = table[k, row, 0], table[k, row, 1], table[k, row, 2]
@@ -114,7 +114,7 @@ def _between(table: FloatArray, row: int, k: int, u: float) -> Vector:
     return x, y, z
 
 
-@kernel
+@inner
 def _blinding(limits: Limits, at: Vector, beam: Vector, sun: Vector) -> float:
     """How far the Sun is out of the sight of whoever at `at` looks along `beam` (unit)."""
     left = limits.cos_sun - dot(beam, sun)
@@ -125,7 +125,7 @@ def _blinding(limits: Limits, at: Vector, beam: Vector, sun: Vector) -> float:
     return left
 
 
-@kernel
+@inner
 def _laser(
     scene: Scene, limits: Limits, ends: tuple[int, int], cross: bool, when: tuple[int, float]
 ) -> float:
@@ -154,7 +154,7 @@ def _laser(
     return margin
 
 
-@kernel
+@inner
 def in_view(limits: Limits, away: Vector, up: Vector) -> float:
     """The margin of a satellite `away` from a station whose zenith is `up`."""
     range_km = math.sqrt(dot(away, away))
@@ -163,7 +163,7 @@ def in_view(limits: Limits, away: Vector, up: Vector) -> float:
     return dot(away, up) / range_km - limits.sin_elevation
 
 
-@kernel
+@inner
 def _ground(scene: Scene, limits: Limits, ends: tuple[int, int], when: tuple[int, float]) -> float:
     k, u = when
     away = minus(place(scene, ends[0], k, u), place(scene, ends[1], k, u))
@@ -171,7 +171,7 @@ def _ground(scene: Scene, limits: Limits, ends: tuple[int, int], when: tuple[int
     return in_view(limits, away, _between(scene.zeniths, station, k, u))
 
 
-@kernel
+@inner
 def margin_at(
     scene: Scene, limits: Limits, ends: tuple[int, int], kind: int, when: tuple[int, float]
 ) -> float:

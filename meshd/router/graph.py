@@ -8,19 +8,21 @@ from meshd.kernels.graph import Graph, arcs_by_site, snapshot_at
 from meshd.kernels.light import Knots, cubics_from
 from meshd.topology.light import FixedLight
 from meshd.topology.plan import ContactPlan
-from protocols.types import Instant
+from protocols.types import SECOND, SPEED_OF_LIGHT_KM_S, Instant
 
 STEPS_MAX = 2
 """Steps between knots whose cubics a plan keeps: a search may begin in one and end in the next."""
 
 MILLISECOND_SHIFT = 20
 
+_SHORT_NS = 1 << 31
+
 _NOWHERE = Knots(0, 1, np.empty((1, 0, 3)), np.empty((1, 0, 3)), 0, np.empty((0, 12)))
 
 
 NO_GRAPH = Graph(
     np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64),
-    np.empty(0), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.bool_),
+    np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_),
     np.empty(0, np.int32), np.empty(0, np.int32), _NOWHERE, MILLISECOND_SHIFT,
 )  # fmt: skip
 """That of no plan."""
@@ -70,11 +72,15 @@ def _graph(plan: ContactPlan) -> Graph | None:
             trajectory.first, trajectory.step_ns, trajectory.positions, trajectory.velocities,
             trajectory.first, np.empty((0, 12)),
         )  # fmt: skip
+        across_km = 4 * float(np.nanmax(np.abs(trajectory.positions), initial=0))
+        longest = across_km / SPEED_OF_LIGHT_KM_S * SECOND
     elif isinstance(light, FixedLight):
         ends = zip(plan.a.tolist(), plan.b.tolist(), strict=True)
         fixed = np.array([light(a, b, plan.start) for a, b in ends], dtype=np.int64)
+        longest = float(fixed.max(initial=0))
     else:
         return None
+    fixed = fixed.astype(np.int32 if longest < _SHORT_NS else np.int64)
     first, peer, row = arcs_by_site(plan.a, plan.b, plan.n_sites)
     ground = np.array([kind == "ground" for kind in plan.kinds], dtype=np.bool_)
     stations = np.flatnonzero(ground).astype(np.int32)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from meshd.kernels.buckets import bucket_search
-from meshd.kernels.graph import Graph, Snapshot, arcs_between
+from meshd.kernels.graph import Graph, LengthArray, Snapshot, arcs_between
 from meshd.router.graph import graph_at
 from meshd.topology.plan import ContactPlan
 from meshd.topology.trajectory import IntArray, Trajectory
@@ -80,9 +80,9 @@ def _view(plan: ContactPlan, start: Instant) -> View | None:
     else:
         return None
     shortest, longest = int(least_ns.min(initial=0)), int(least_ns.max(initial=0))
-    least = Snapshot(
-        graph.first, graph.peer, least_ns, graph.row, graph.ground, shortest, longest
-    )  # fmt: skip
+    wide = graph.fixed_ns.dtype == np.int64
+    lengths: LengthArray = least_ns if wide else least_ns.astype(np.int32)
+    least = Snapshot(graph.first, graph.peer, lengths, graph.ground, shortest, longest)
     return View(start, end, graph, least)
 
 

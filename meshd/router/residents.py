@@ -36,7 +36,9 @@ class Residents:
                 return
             self._moved[left] = self._newest(left)
         holder = self.at(site)
-        if holder is None or _rank(self._members[holder]) < _rank(member):
+        if holder is not None and self._members[holder].presence.site != site:
+            self._moved[site] = self._newest(site)  # listed there, and moved since
+        elif holder is None or _rank(self._members[holder]) < _rank(member):
             self._moved[site] = node
 
     def _newest(self, site: str) -> NodeId | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from meshd.kernels.graph import FAR
 from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
@@ -85,7 +85,7 @@ class Router:
                     return []
                 self._states[author] = state
                 self._tagged.meet(author)
-                return self._corrected(author, *self._tagged.known(e.peer for e in state.standing))
+                return self._corrected(author, state.standing)
             case LinkReady() | LinkLost():
                 return self._link_changed(event, now)
             case Woke():
@@ -147,7 +147,7 @@ class Router:
             return []
         for node in ended:
             del self._down[node]
-        return [self._publish(), *self._corrected()]
+        return [self._publish(), *self._new_ways()]
 
     def _publish(self) -> Publish:
         return Publish(self._link_state(), LINK_STATE_TTL_NS)
@@ -159,14 +159,21 @@ class Router:
 
     def _changed(self) -> list[Effect]:
         self._binding = None
-        return self._corrected()
+        return self._new_ways()
 
-    def _corrected(self, *named: NodeId) -> list[Effect]:
-        """Other links than before; the same nodes, unless somebody new is named by one."""
+    def _corrected(self, node: NodeId, standing: Iterable[Standing] = ()) -> list[Effect]:
+        """A node has other links than before; the same nodes, unless one is named for the first
+        time.
+        """
+        if self._binding is not None:
+            named = (node, *(peer for peer, _ in self._tagged.ends(standing)))
+            if any(node not in self._binding.vertex for node in named):
+                self._binding = None
+        return self._new_ways()
+
+    def _new_ways(self) -> list[Effect]:
         self._forget_ways()
         self._overlay = None
-        if self._binding and any(node not in self._binding.vertex for node in named):
-            self._binding = None
         return [RoutesChanged()]
 
     @property

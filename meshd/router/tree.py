@@ -4,32 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from meshd.kernels.buckets import bucket_search
-from meshd.kernels.graph import FAR, Graph, snapshot_at
+from meshd.kernels.buckets import HOP_BITS, Labels, bucket_search
+from meshd.kernels.graph import FAR, Graph, SiteArray, snapshot_at
 from meshd.topology.trajectory import IntArray
 from protocols.types import Duration, Instant
-
-_SITE = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SnapshotTree:
-    """The way of least light time from a source to every site, as columns by site.
-
-    `length_ns` is FAR for what is out of reach. `before` is the site before on the way; it and
-    `hops` mean nothing there.
-    """
+    """The way of least light time from a source to every site."""
 
     source: int
     at: Instant
-    length_ns: IntArray
-    hops: IntArray
-    before: IntArray
+    labels: Labels
+
+    @property
+    def length_ns(self) -> IntArray:
+        """By site; FAR for what is out of reach, where `hops` and `before` mean nothing."""
+        return self.labels.length
+
+    @property
+    def hops(self) -> IntArray:
+        """By site, the links on the way."""
+        return self.labels.hops
+
+    @property
+    def before(self) -> SiteArray:
+        """By site, the site before it on the way."""
+        return self.labels.before
 
     def one_way_ns(self, target: int) -> Duration | None:
         """Light time along the way, or None where there is none."""
-        length = int(self.length_ns[target])
-        return None if length == FAR else length
+        key = int(self.labels.key[target])
+        return None if key == FAR else key >> HOP_BITS
 
     def path(self, target: int) -> tuple[int, ...]:
         """The sites on the way, both ends included; empty where there is none."""
@@ -47,5 +54,4 @@ def snapshot_tree(graph: Graph, source: int, at: Instant) -> SnapshotTree:
     Lengths are light times at `at`, summed in whole nanoseconds. Ties go to fewer hops, then to
     lower sites, from the end backwards.
     """
-    labels = bucket_search(snapshot_at(graph, at), source)
-    return SnapshotTree(source, at, labels.length, labels.behind >> 32, labels.behind & _SITE)
+    return SnapshotTree(source, at, bucket_search(snapshot_at(graph, at), source))

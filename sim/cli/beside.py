@@ -17,6 +17,7 @@ DRIVERS: tuple[DriverName, ...] = get_args(DriverName)
 
 SHOWN = (
     *("packets_sent", "packets_delivered", "packets_lost", "packets_held"),
+    *("letters_posted", "letters_delivered", "letter_ms_p50"),
     *("latency_ms_p50", "latency_ms_p99", "excess_us_p50", "excess_us_p99"),
     *("jobs_completed", "shards_delivered", "shards_replaced", "job_s_worst"),
 )

@@ -24,7 +24,7 @@ from sim.cli.talk import EXIT_INTERRUPTED, EXIT_UNMET, EXIT_USAGE, fail
 from sim.experiment import DriverName, Pace, open_document, prepare, run_experiment
 from sim.outcome import Outcome
 from sim.parity import compare
-from sim.result import Result, as_rows, result_of
+from sim.result import Result, as_rows, doubt, result_of
 from sim.results.chart import chart_of
 from sim.results.folder import REPORT, Run, check_free, default_folder, write
 from sim.results.tracefile import TraceFile
@@ -75,6 +75,8 @@ def run(
     met = _say_one(document.scenario, *runs[0], json) if driver != "all" else _say_all(runs, json)
     for folder in folders.values():
         typer.echo(f"report: {folder / REPORT}", err=True)
+    for why in filter(None, (doubt(result) for result, _ in runs)):
+        fail(f"fell-behind: {why}", EXIT_USAGE)
     if not met:
         raise typer.Exit(EXIT_UNMET)
 

@@ -210,6 +210,16 @@ def test_beacons_go_a_few_hops_and_are_in_no_digest() -> None:
         assert again[-1] == (LINK, Digest((Span(0, 0, 0, 0),)))
 
 
+def test_a_beacon_that_goes_no_further_takes_the_place_of_one_that_would() -> None:
+    machine = gossip(A)
+    machine.handle(LinkReady(LinkId(2), C, True, 0), T0)
+    for number, hops in ((1, 3), (2, 0)):
+        beacon = Beacon(1, number, 0, SECOND, 1.0, ("onnx",))
+        said = sign(Statement(Z, number, T0, 30 * SECOND, beacon), signer(Z))
+        machine.handle(MessageReceived(LINK, B, Records((said,), hops)), T0)
+    assert sent(machine.handle(Woke(), T0 + RELAY_NS)) == []
+
+
 def test_a_node_says_no_more_than_it_foretold() -> None:
     idle, busy = Beacon(1, 0, 0, 0, 1.0, ()), Beacon(1, 1, 0, 0, 1.0, ())
     machine = gossip(A)

@@ -26,14 +26,18 @@ from sim.play import Player
 from sim.real import RealMesh
 from sim.scenario.actions import (
     Action,
+    Cut,
     Heal,
     Kill,
     Outage,
     Partition,
+    Pause,
+    Recover,
     Restart,
     Restore,
     Send,
     Skew,
+    Tell,
 )
 from sim.scenario.schema import Cable, Link, Scenario, Window
 from sim.scenario.setting import setting_of
@@ -152,11 +156,25 @@ def test_a_yard_that_dies_is_named_and_nothing_is_left(homes: Path) -> None:
 
 
 def test_what_a_daemon_refuses_reaches_whoever_asked() -> None:
-    async def skew(mesh: RealMesh, player: Player) -> None:
-        await mesh.act(Skew(nodes="a", by="1s"))
+    async def lie(mesh: RealMesh, player: Player) -> None:
+        await mesh.act(Tell(nodes="a", lie="forged"))
 
-    with pytest.raises(InputError, match="real driver cannot 'skew'"):
-        carried(scenario("1s"), skew, processes=1)
+    with pytest.raises(InputError, match="real driver cannot 'tell': its daemons are honest"):
+        carried(scenario("1s"), lie, processes=1)
+
+
+def test_a_cut_a_pause_and_a_skew_reach_the_daemons_of_other_processes() -> None:
+    async def harm(mesh: RealMesh, player: Player) -> None:
+        await player.run_until(mesh.start + 3 * SECOND)
+        for action in (Cut(between=("b", "c")), Pause(nodes=("a",)), Skew(nodes=("c",), by="3s")):
+            await mesh.act(action)
+        await player.run_until(mesh.start + 12 * SECOND)
+        seen = {one.name: one.linked for host in mesh.hosts for one in await host.do(Look())}
+        assert seen["b"] == {"a"}  # a stands still and its links with it; c is cut off
+        await mesh.act(Recover())
+
+    outcome = carried(scenario("40s", Send(source="a", destination="c", at="38s")), harm, speed=4.0)
+    assert [packet.path for packet in outcome.packets if packet.arrived_at] == [("a", "b", "c")]
 
 
 def test_an_error_in_an_experiment_ends_its_yards(homes: Path) -> None:
@@ -174,7 +192,7 @@ def test_an_error_in_an_experiment_ends_its_yards(homes: Path) -> None:
         ({}, {"processes": 0}, "bad-processes"),
         ({}, {"speed": 11.0}, "bad-speed"),
         ({}, {"speed": 0.0}, "bad-speed"),
-        ({"link": {"loss": 0.1}}, {}, "unsupported-loss"),
+        ({"link": {"loss": 0.1}}, {}, "bad-scenario"),
     ],
 )
 def test_what_it_cannot_do_is_refused(
@@ -184,6 +202,14 @@ def test_what_it_cannot_do_is_refused(
     with pytest.raises(InputError) as caught:
         carried(scenario("1s", **words), nothing, **how)
     assert caught.value.code == code
+
+
+def test_who_falls_behind_is_told_by_how_much_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(real, "BEHIND_MAX_NS", 0)
+    with pytest.raises(MeshError, match=r"s late: 3 daemons in 2 processes .* --speed 0\.5"):
+        carried(scenario("60s"), nothing, speed=2.0)
 
 
 # --- from outside ---------------------------------------------------------------------------------

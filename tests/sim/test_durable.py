@@ -6,6 +6,8 @@ import pytest
 from meshes import cabled, planned
 
 from protocols.types import MILLISECOND, SECOND, Duration
+from sim.experiment import open_document, run_experiment
+from sim.parity import compare
 from sim.world import Physics, World
 
 
@@ -43,3 +45,13 @@ def latency_over_a_relay(commit_ns: Duration) -> Duration | None:
 
 def test_only_the_acknowledgement_of_a_durable_packet_waits_for_the_disk() -> None:
     assert latency_over_a_relay(80 * MILLISECOND) == latency_over_a_relay(0)
+
+
+def test_letters_fare_alike_on_a_heap_and_among_whole_daemons() -> None:
+    """A relay is killed under a stream of them, and comes back."""
+    document = open_document("letters")
+    heap, full = (run_experiment(document, driver, 1) for driver in ("heap", "full"))
+    assert compare(heap, full).differences == []
+    assert [letter.state for letter in full.letters] == ["ok"] * 13
+    waits = [a.settled_at - b.settled_at for a, b in zip(full.letters, heap.letters, strict=True)]
+    assert max(map(abs, waits)) < MILLISECOND

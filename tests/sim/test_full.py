@@ -19,15 +19,24 @@ from sim.full import FullMesh, carry
 from sim.mesh import Mesh
 from sim.play import Player
 from sim.scenario.actions import (
+    Calm,
+    Cut,
+    Disturb,
     Heal,
     Kill,
+    Mend,
+    Outage,
     Partition,
+    Pause,
     Ping,
+    Recover,
     Restart,
+    Resume,
     Send,
     Skew,
     Start,
     Submit,
+    Swallow,
 )
 from sim.scenario.schema import Cable, Link, NodeRules, Scenario, Window
 from sim.scenario.setting import setting_of
@@ -212,10 +221,101 @@ def test_the_control_api_answers_in_simulated_time() -> None:
 def test_what_it_cannot_do_it_refuses() -> None:
     async def body(mesh: FullMesh) -> None:
         with pytest.raises(InputError) as refused:
-            await mesh.act(Skew(nodes=("a",), by="1s"))
+            await mesh.act(Swallow(nodes=("a",)))
         assert refused.value.code == "unsupported-action"
 
     with_mesh(a_line(), body)
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+async def arrival(mesh: FullMesh, seconds: float, **words: Any) -> float | None:
+    """Send from a to c, wait; what the packet took, in seconds."""
+    sent = await mesh.act(Send(source="a", destination="c", **words))
+    await wait(mesh, seconds)
+    fates = {fate.packet: fate for fate in (await mesh.outcome()).packets}
+    took = fates[sent].latency_ns
+    return None if took is None else took / SECOND
+
+
+def test_nothing_passes_a_cut_until_it_is_mended() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        await mesh.act(Cut(between=("b", "c")))
+        assert await arrival(mesh, 10, lifetime="300s") is None
+        assert mesh.fleet.daemons["b"].node.neighbours.link_to(mesh._id["c"]) is None
+        assert mesh.fleet.daemons["a"].node.neighbours.link_to(mesh._id["b"]) is not None
+        await mesh.act(Mend(between=("c", "b")))
+        await wait(mesh, 20)
+        assert await arrival(mesh, 1) == pytest.approx(0.01, abs=1e-3)
+
+    with_mesh(a_line(duration="60s"), body)
+
+
+def test_a_paused_daemon_takes_all_that_came_when_it_goes_on() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        await mesh.act(Pause(nodes=("b",)))
+        handled = mesh.fleet.daemons["b"].driver.handled
+        sent = await mesh.act(Send(source="a", destination="c"))
+        await wait(mesh, 2)
+        assert mesh.fleet.daemons["b"].driver.handled == handled
+        await mesh.act(Resume(nodes=("b",)))
+        await wait(mesh, 1)
+        (fate,) = [fate for fate in (await mesh.outcome()).packets if fate.packet == sent]
+        assert 2 <= (fate.latency_ns or 0) / SECOND < 2.01
+
+    with_mesh(a_line(), body)
+
+
+def test_a_skewed_daemon_is_told_another_time_that_never_goes_back() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        clock = mesh.fleet.daemons["b"].driver.ports.clock
+        await mesh.act(Skew(nodes=("b",), by="5s"))
+        assert clock.now() - mesh.now == 5 * SECOND
+        assert await arrival(mesh, 1) == pytest.approx(0.01, abs=1e-3)
+        told = clock.now()
+        await mesh.act(Skew(nodes=("b",), by="0s"))
+        assert clock.now() == told
+        await wait(mesh, 5)
+        assert clock.now() == mesh.now
+        assert await arrival(mesh, 1) == pytest.approx(0.01, abs=1e-3)
+
+    with_mesh(a_line(), body)
+
+
+def test_what_a_bad_link_loses_comes_late_and_a_good_one_again_does_not() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        await mesh.act(Disturb(nodes=("b",), loss=0.9))
+        late = await arrival(mesh, 25, lifetime="300s")
+        assert late is None or late > 0.2
+        await mesh.act(Calm(nodes=("b",)))
+        await wait(mesh, 20)
+        assert await arrival(mesh, 1) == pytest.approx(0.01, abs=1e-3)
+
+    with_mesh(a_line(duration="60s"), body)
+
+
+def test_after_recovery_all_is_as_it_was() -> None:
+    async def body(mesh: FullMesh) -> None:
+        await wait(mesh, 3)
+        for harm in (
+            Kill(nodes=("a",)),
+            Outage(nodes=("c",)),
+            Cut(between=("a", "b")),
+            Pause(nodes=("b",)),
+            Skew(nodes=("c",), by="-2s"),
+        ):
+            await mesh.act(harm)
+        await wait(mesh, 3)
+        await mesh.act(Recover())
+        await wait(mesh, 15)
+        assert await arrival(mesh, 1) == pytest.approx(0.01, abs=1e-3)
+
+    with_mesh(a_line(duration="60s"), body)
 
 
 def test_homes_go_when_the_run_is_over() -> None:

@@ -16,8 +16,9 @@ from protocols.errors import InputError
 from protocols.types import SECOND
 from sim.cli import app
 from sim.experiment import open_document, prepare, run_experiment
-from sim.outcome import JobFate, JobStep, Outcome, Sample
-from sim.result import result_of
+from sim.metrics import judge
+from sim.outcome import LATE, JobFate, JobStep, Outcome, Sample
+from sim.result import doubt, result_of
 from sim.results.chart import Chart, chart_of
 from sim.results.drawing import Clock
 from sim.results.folder import Kept, Run, read, read_record, write
@@ -346,3 +347,23 @@ def test_plot_draws_the_report_again_and_one_figure_alone(folder: Path, tmp_path
     said = cli.invoke(app, ["plot", str(folder), "--figure", "latncy"])
     assert said.exit_code == 2
     assert "no-figure: there is no figure 'latncy' here; did you mean latency?" in said.stderr
+
+
+def test_what_a_late_computer_did_not_do_is_not_said_of_the_mesh(run: Run) -> None:
+    for late_ms, loss, doubted in ((400.0, 1, False), (2_500.0, 1, True), (2_500.0, 0, False)):
+        counters = {**run.outcome.counters, LATE: late_ms}
+        scenario = msgspec.structs.replace(
+            run.document.scenario, expect={"packets_delivered": 20.0 + loss}
+        )
+        result = result_of(scenario, msgspec.structs.replace(run.outcome, counters=counters), 1.0)
+        assert ("2.5 s late" in doubt(result)) == bool(doubt(result)) == doubted
+
+
+def test_software_is_allowed_for_in_real_time_alone(run: Run) -> None:
+    scenario = msgspec.structs.replace(run.document.scenario, expect={"excess_us_p50_max": 10.0})
+    bounds = {
+        driver: judge(scenario, msgspec.structs.replace(run.outcome, driver=driver))[0].expected
+        for driver in ("heap", "full", "real")
+    }
+    hops = max(len(packet.path) - 1 for packet in run.outcome.packets)
+    assert bounds == {"heap": 10.0, "full": 10.0, "real": 10.0 + 10_000 * hops}

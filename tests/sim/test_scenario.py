@@ -127,6 +127,29 @@ def test_a_name_that_no_one_has_is_reported_with_file_and_line(tmp_path: Path):
     assert f"{path}:24: no node is called 'iridium-22-2'" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("driver", "does", "says"),
+    [
+        ("full", 'do = "swallow"', "cannot 'swallow': its daemons are honest"),
+        ("real", 'do = "disturb"\nloss = 0.1', "cannot 'disturb': loopback TCP loses"),
+        ("full", 'do = "disturb"\nreorder = 0.1', "reorder: a TCP stream shows loss, burst, rate"),
+        ("full", 'do = "kill"\ntorn = true', "`torn` commits need a modelled disk"),
+        ("real", 'do = "partition"\none_way = true', "carries nothing either way"),
+    ],
+)
+def test_what_a_driver_cannot_do_is_refused_with_its_line_before_the_run(
+    tmp_path: Path, driver: str, does: str, says: str
+):
+    path = tmp_path / "harm.toml"
+    harm = f'[[timeline]]\nat = "1s"\nnodes = "iridium-1-1"\n{does}\n\n[expect]'
+    path.write_text(SMALL.replace("[expect]", harm), encoding="utf-8")
+    result = cli.invoke(app, ["run", str(path), "--driver", driver])
+    assert result.exit_code == 2
+    line = path.read_text().splitlines().index("[[timeline]]") + 1
+    assert f"{path}:{line}: the {driver} driver cannot" in result.stderr
+    assert says in result.stderr
+
+
 def test_an_unknown_metric_is_refused_before_the_run(tmp_path: Path):
     path = tmp_path / "odd.toml"
     path.write_text(SMALL.replace("packets_delivered_min", "packets_delivred_min"))
