@@ -252,6 +252,11 @@ class Work:
 
     # --- blobs ----------------------------------------------------------------------------------
 
+    def blobs(self) -> list[Json]:
+        """Every blob here, by name; what is not kept goes when room is wanted."""
+        rows = self._daemon.blobs.view()
+        return [{"cid": cid, "bytes": size, "kept": kept} for cid, size, kept in rows]
+
     async def put_blob(self, chunks: AsyncIterator[bytes], expected: Cid | None = None) -> Json:
         """Keep bytes under their name, which may be `expected`.
 
