@@ -8,8 +8,9 @@ SEEDS ?= 500
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+JS := tests/interop/node_modules/.package-lock.json
 
-.PHONY: help setup run test check bench sim lock clean swarm mutants soak
+.PHONY: help setup run test check bench sim lock clean swarm mutants soak interop
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +49,14 @@ run: setup ## The demo: a constellation of daemons, a route, a job that loses a 
 test: setup ## Run all tests (ARGS='-k custody' for some)
 	$(BIN)/python -m pytest $(ARGS)
 
+interop: setup $(JS) ## A js-libp2p peer and daemons talk (needs node 20 and npm)
+	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+$(JS): tests/interop/package-lock.json
+	command -v npm >/dev/null || { echo 'The js-libp2p peer needs node 20 or later, and npm.' >&2; exit 1; }
+	cd tests/interop && npm ci --loglevel=error
+	touch $@
+
 check: setup ## Format, lint, types, import law, and the tests of the source itself
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -76,5 +85,5 @@ lock: setup ## Pin the dependencies of pyproject.toml anew
 	  --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
 clean: ## Remove .venv and all caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf tests/interop/node_modules .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find meshd protocols sim tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,9 +7,11 @@
 | packet port "job"          | Offer, Accept, Decline, Renew, Finished, Release,               |
 |                            | Ready, Stored, Unfetched                                        |
 | packet port "blob"         | Want, Chunk, Missing                                            |
-| packet port "letter"           | Letter, Receipt                                                 |
+| packet port "letter"       | Letter, Receipt                                                 |
 | packet port "report"       | Undelivered                                                     |
 | packet port "ping"         | any payload, returned unchanged on port "pong"                  |
+| stream `/meshd/job/1.0.0`  | Submit, Status, Result; State, Outputs, Failure                 |
+| stream `/meshd/blob/1.0.0` | Get, Chunk, Kept, Failure                                       |
 
 Everything is msgpack: a message is an array whose first item is its tag. Decoders check types and
 bounds; what does not fit is a ProtocolError with a code.
@@ -22,6 +24,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from protocols.blob import BlobMessage
+from protocols.client import BlobStreamMessage, JobStreamMessage
 from protocols.errors import MALFORMED, ProtocolError
 from protocols.forward import Accepted, Packet, Refused, Undelivered
 from protocols.gossip import Ask, Digest, Have, Listing, Records
@@ -71,3 +74,5 @@ JOB: Codec[JobMessage] = Codec(JobMessage)
 BLOB: Codec[BlobMessage] = Codec(BlobMessage)
 LETTER: Codec[LetterMessage] = Codec(LetterMessage)
 REPORT: Codec[Undelivered] = Codec(Undelivered)
+JOB_STREAM: Codec[JobStreamMessage] = Codec(JobStreamMessage)
+BLOB_STREAM: Codec[BlobStreamMessage] = Codec(BlobStreamMessage)

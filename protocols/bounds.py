@@ -18,6 +18,10 @@ CHUNK_BYTES_MAX = 49_152
 """A blob's piece: four in flight stay under a yamux window (256 KiB)."""
 
 BLOB_BYTES_MAX = 1 << 30
+
+PUT_BYTES_MAX = 1 << 28
+"""A blob that a client may put: less than a node may fetch, since who may send it is anybody."""
+
 RECORD_BYTES_MAX = 16_384
 PACKET_ID_MAX = 40
 HOP_LIMIT_MAX = 64
@@ -35,6 +39,8 @@ WORK_NS_MAX = 86_400 * 1_000_000_000
 """A day: what one shard may be expected to take."""
 
 SHARDS_RENEWED_MAX = 1_024
+OUTPUTS_MAX = 1_000
+TEXT_MAX = 1_024
 
 Node: TypeAlias = Annotated[NodeId, Meta(min_length=1, max_length=64)]
 Packet_: TypeAlias = Annotated[PacketId, Meta(min_length=1, max_length=PACKET_ID_MAX)]
@@ -42,7 +48,7 @@ Job_: TypeAlias = Annotated[JobId, Meta(min_length=1, max_length=40)]
 Cid_: TypeAlias = Annotated[Cid, Meta(min_length=59, max_length=59)]
 Name: TypeAlias = Annotated[str, Meta(max_length=128)]
 Code: TypeAlias = Annotated[str, Meta(max_length=64)]
-Text: TypeAlias = Annotated[str, Meta(max_length=1_024)]
+Text: TypeAlias = Annotated[str, Meta(max_length=TEXT_MAX)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 40)]
 Slots: TypeAlias = Annotated[int, Meta(ge=0, le=SLOTS_MAX)]
 WorkNanoseconds: TypeAlias = Annotated[int, Meta(ge=0, le=WORK_NS_MAX)]

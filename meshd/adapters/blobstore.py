@@ -132,6 +132,12 @@ class BlobStore:
         self.open()
         return tuple(sorted(self._blobs))
 
+    def view(self) -> tuple[tuple[Cid, int, bool], ...]:
+        """Name, size, and whether it is kept, of every whole blob; looking uses none."""
+        self.open()
+        blobs = self._blobs
+        return tuple((cid, blobs[cid].size, not blobs[cid].released) for cid in sorted(blobs))
+
     @property
     def bytes_used(self) -> int:
         """Whole blobs, and the declared sizes of unfinished ones."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -18,6 +18,8 @@ from meshd.adapters.identity import Identity
 from meshd.adapters.links_dial import Connection, Libp2pStream, dial, hang_up
 from meshd.adapters.links_host import GuardedTcp, build_host, hush, listening
 from meshd.adapters.links_stream import LinkLimits, LinkStream
+from meshd.adapters.links_uses import Crowd, Uses, connections
+from meshd.adapters.requests import Requests
 from meshd.seam import Event, FrameReceived, LinkDown, LinkFailed, LinkUp
 from protocols.errors import MeshError
 from protocols.link import PROTOCOL
@@ -39,6 +41,7 @@ class Limits:
 
     links_max: int = 256
     links_per_node_max: int = 8
+    connections_per_node_max: int = 8
     dials_max: int = 64
     dials_at_once_max: int = 16
     dial_s: float = 10.0
@@ -81,9 +84,10 @@ class Libp2pLinks:
     """A `LinkPort` of one libp2p host. `open`, `close` and `send` never wait; while `run` runs,
     what comes of them is posted: for each link one LinkUp, its frames in order, one LinkDown.
 
-    `emulate` gives the seconds by which a frame just received from a node is held before it is
-    posted; while they are infinite nothing passes between it and here, dials included. `transport`
-    replaces TCP (a simulator's). `now` stamps `LinkInfo.since`.
+    `requests` answers what clients ask on other streams. `emulate` gives the seconds by which a
+    frame just received from a node is held before it is posted; while they are infinite nothing
+    passes between it and here, dials included. `transport` replaces TCP (a simulator's). `now`
+    stamps `LinkInfo.since`.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Libp2pLinks:
         listen: tuple[str, ...],
         post: Callable[[Event], None],
         *,
+        requests: Requests | None = None,
         emulate: Callable[[NodeId], float] | None = None,
         limits: Limits | None = None,
         transport: ITransport | None = None,
@@ -99,6 +104,7 @@ class Libp2pLinks:
     ) -> None:
         self.identity, self.limits = identity, limits or Limits()
         self._listen, self._post_event, self._emulate, self._now = listen, post, emulate, now
+        self._requests = requests
         self._stopping = False
         # Connections that carry no link yet, or none any more, need room beside the links.
         self._connections_max = 2 * self.limits.links_max
@@ -106,7 +112,7 @@ class Libp2pLinks:
         self._host: IHost | None = None
         self._nursery: trio.Nursery | None = None
         self._links: dict[LinkId, _Up] = {}
-        self._users: Counter[Connection] = Counter()
+        self._uses = Uses()
         self._dials = 0
         self._dialling = trio.CapacityLimiter(self.limits.dials_at_once_max)
         self._last_link = 0
@@ -199,6 +205,9 @@ class Libp2pLinks:
             negotiate_s=limits.negotiate_s,
         )
         host.set_stream_handler(TProtocol(PROTOCOL), self._accept)
+        for protocol in self._requests.protocols if self._requests is not None else ():
+            host.set_stream_handler(TProtocol(protocol), partial(self._answer, protocol))
+        host.get_network().register_notifee(Crowd(limits.connections_per_node_max))
         async with host.run([Multiaddr(address) for address in self._listen]):
             try:
                 with stop:
@@ -227,19 +236,15 @@ class Libp2pLinks:
     async def _hang_up_all(self, host: IHost) -> None:
         within_s = self.limits.link.close_seconds_max
         async with trio.open_nursery() as nursery:
-            for connection in _connections(host):
-                nursery.start_soon(_hang_up_quickly, connection, within_s)
+            for connection in connections(host):
+                nursery.start_soon(partial(hang_up, connection, within_s=within_s))
 
     async def _drop_idle(self, host: IHost) -> None:
-        """Close connections that carry no link: a stranger has 5 to 10 s to open one."""
-        suspects: set[Connection] = set()
+        """Close connections of no use: a stranger has 5 to 10 s to open a link or ask something."""
         while True:
             await trio.sleep(self.limits.negotiate_s / 2)
-            idle = {c for c in _connections(host) if not self._users[c]}
-            self._users = +self._users
-            for connection in idle & suspects:
+            for connection in self._uses.idle(connections(host)):
                 self._running().start_soon(self._drop, connection)
-            suspects = idle - suspects
 
     def _running(self) -> trio.Nursery:
         assert self._nursery is not None, "the links are not running"
@@ -311,12 +316,22 @@ class Libp2pLinks:
         nursery = self._nursery
         if nursery is None or not self._has_room(node):
             await raw.reset()
-            if not self._users[connection]:
+            if not self._uses.any(connection):
                 await self._drop(connection)
             return
         up = self._link(node, connection, raw, dialled=False, address=_remote(raw))
         nursery.start_soon(self._carry, up)
         await up.closed.wait()
+
+    async def _answer(self, protocol: str, raw: INetStream) -> None:
+        """A client has opened a stream for a request."""
+        connection: Any = raw.swarm_conn  # type: ignore[attr-defined]
+        peer = NodeId(str(raw.muxed_conn.peer_id))
+        assert self._requests is not None
+        with self._uses.during(connection):
+            await self._requests.answer(protocol, peer, Libp2pStream(raw, connection))
+        with trio.move_on_after(self.limits.link.close_seconds_max):
+            await raw.reset()  # says nothing to a client that has ended its side, too
 
     def _has_room(self, node: NodeId) -> bool:
         limits = self.limits
@@ -338,7 +353,7 @@ class Libp2pLinks:
         )
         closed, since = trio.Event(), self._now()
         up = _Up(link, node, dialled, address, since, connection, raw, stream, False, closed)
-        self._users[connection] += 1
+        self._uses.begin(connection)
         self._links[link] = up
         return up
 
@@ -357,11 +372,11 @@ class Libp2pLinks:
     async def _leave(self, up: _Up) -> None:
         """Let the stream go, and the connection with its last link."""
         within_s = self.limits.link.close_seconds_max
-        self._users[up.connection] -= 1
+        self._uses.end(up.connection)
         if not up.kindly:
             with trio.move_on_after(within_s):
                 await up.raw.reset()
-        if self._users[up.connection] > 0:
+        if self._uses.any(up.connection):
             return
         if up.kindly:
             # yamux throws away what its reader has not fetched when a connection ends: let the
@@ -372,15 +387,6 @@ class Libp2pLinks:
 
     async def _drop(self, connection: Connection) -> None:
         await hang_up(connection, within_s=self.limits.link.close_seconds_max)
-
-
-def _connections(host: IHost) -> list[Connection]:
-    network: Any = host.get_network()
-    return [connection for connection in network.get_connections() if not connection.is_closed]
-
-
-async def _hang_up_quickly(connection: Connection, within_s: float) -> None:
-    await hang_up(connection, within_s=within_s)
 
 
 def _remote(raw: INetStream) -> str:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     # trio-typing comes with py-libp2p and hides trio's own types, this one among them.
     from trio_typing import TaskStatus
 
-_STREAMS_PER_CONNECTION_MAX = 16
+STREAMS_PER_CONNECTION_MAX = 16
+STREAMS_PER_PEER_MAX = 64
 
 _RECEIVE_BYTES = 65_536
 
@@ -193,7 +194,7 @@ def build_host(
     for notifee in list(network.notifees):
         if type(notifee).__name__ == "_IdentifyNotifee":
             network.remove_notifee(notifee)
-    network.set_stream_handler(_guarded(network.common_stream_handler))
+    network.set_stream_handler(_guarded(network.common_stream_handler, network))
     # Each connection that comes or goes starts a task that prunes or dials, though both are off
     # (`hush`), unless the real clock says that another did so within the last second or five: so
     # which tasks run would hang on the machine's load, in simulated time too.
@@ -220,14 +221,18 @@ def listening(host: IHost, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def _guarded(
-    handler: Callable[[INetStream], Awaitable[None]],
+    handler: Callable[[INetStream], Awaitable[None]], network: Any
 ) -> Callable[[INetStream], Awaitable[None]]:
     """The handler of all inbound streams, with its failures kept to the stream (trap 1)."""
 
     async def guarded(stream: INetStream) -> None:
         connection: Any = getattr(stream, "swarm_conn", None)
         try:
-            if len(connection.streams) > _STREAMS_PER_CONNECTION_MAX:
+            theirs = network.get_connections(connection.muxed_conn.peer_id)
+            if (
+                len(connection.streams) > STREAMS_PER_CONNECTION_MAX
+                or sum(len(each.streams) for each in theirs) > STREAMS_PER_PEER_MAX
+            ):
                 await stream.reset()
             else:
                 await handler(stream)

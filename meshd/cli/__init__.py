@@ -11,6 +11,7 @@ import typer
 from typer._click.exceptions import ClickException
 
 from meshd.cli import (
+    blob,
     doctor,
     elements,
     events,
@@ -74,6 +75,7 @@ for command in (
 ):
     app.command(command.__name__.rstrip("_"), epilog=EPILOG)(command)
 app.add_typer(job.app, name="job")
+app.add_typer(blob.app, name="blob")
 
 
 def main() -> None:

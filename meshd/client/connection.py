@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -23,6 +23,8 @@ from protocols.errors import InputError, MeshError, NotFound
 CONNECT_S = 5.0
 ANSWER_S = 180.0
 """The longest answer: a plan of a large sky is built first."""
+
+CHUNK_BYTES = 1 << 18
 
 _KINDS: dict[int, type[MeshError]] = {404: NotFound, 400: InputError, 413: InputError}
 
@@ -47,9 +49,18 @@ class Client:
         """Give the daemon a blob; its cid."""
         return str(self._json("PUT", "/v1/blobs", data)["cid"])
 
+    def put_file(self, file: BinaryIO) -> dict[str, Any]:
+        """Give the daemon a blob, however large; its cid and bytes."""
+        return dict(self._json("PUT", "/v1/blobs", file))
+
     def blob(self, cid: str) -> bytes:
+        return b"".join(self.blob_chunks(cid))
+
+    def blob_chunks(self, cid: str) -> Iterator[bytes]:
+        """A blob, as it comes. A daemon that breaks off ends it early: check it by its name."""
         with self._ask("GET", f"/v1/blobs/{quote(cid, safe='')}", None, ANSWER_S) as response:
-            return response.read()
+            while chunk := response.read(CHUNK_BYTES):
+                yield chunk
 
     def lines(self, path: str) -> Iterator[Any]:
         """The objects of an NDJSON stream, as they come."""
@@ -57,13 +68,13 @@ class Client:
             while line := response.readline():
                 yield msgspec.json.decode(line)
 
-    def _json(self, method: str, path: str, body: bytes | None) -> Any:
+    def _json(self, method: str, path: str, body: bytes | BinaryIO | None) -> Any:
         with self._ask(method, path, body, ANSWER_S) as response:
             return msgspec.json.decode(response.read())
 
     @contextmanager
     def _ask(
-        self, method: str, path: str, body: bytes | None, answer_s: float | None
+        self, method: str, path: str, body: bytes | BinaryIO | None, answer_s: float | None
     ) -> Iterator[HTTPResponse]:
         """One request; its answer is to be read within the context."""
         connection = _Connection(find_socket(self.home), answer_s)
@@ -102,7 +113,7 @@ class _Connection(HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: Path, answer_s: float | None) -> None:
-        super().__init__("meshd")
+        super().__init__("meshd", blocksize=CHUNK_BYTES)
         self._path = path
         self._answer_s = answer_s
 

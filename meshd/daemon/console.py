@@ -252,6 +252,9 @@ class Console:
     def watch(self, name: str) -> AsyncIterator[Json]:
         return self._work.watch(name)
 
+    def blobs(self) -> list[Json]:
+        return self._work.blobs()
+
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json:
         return await self._work.put_blob(chunks)
 

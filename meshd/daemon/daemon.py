@@ -23,9 +23,11 @@ from meshd.adapters.identity import Identity, Verifier, load_or_create
 from meshd.adapters.libp2p import Libp2pLinks
 from meshd.adapters.metrics_socket import serve_metrics
 from meshd.adapters.recorder import Recorder
+from meshd.adapters.requests import Requests
 from meshd.adapters.store import Store
 from meshd.adapters.updates import read_updates
 from meshd.config import Config
+from meshd.daemon.clients import Clients
 from meshd.daemon.console import Console
 from meshd.daemon.plans import Coming, Plans, World, world_of
 from meshd.driver import Driver, Ports
@@ -157,6 +159,7 @@ class Daemon:
         signer = journal.signing(self.identity.sign) if journal else self.identity.sign
         self.node = Node(who, Random(seed), signer, shared.verifier.verify)
         self.executor = shared.executor(self, self._post)
+        self.requests = Requests(Clients(self))
         self.links = self._make_links(self.config.listen)
         ports = Ports(shared.clock_of(self), self.links, self.store, self.blobs, self.executor)
         self.driver = Driver(self.node, ports, journal)
@@ -228,6 +231,7 @@ class Daemon:
             self.identity,
             listen,
             self._post,
+            requests=self.requests,
             emulate=partial(shared.light_seconds, self) if shared.light(self) == "held" else None,
             transport=shared.transport(self),
             now=shared.clock.now,

@@ -252,8 +252,16 @@ class Work:
 
     # --- blobs ----------------------------------------------------------------------------------
 
-    async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json:
-        """Keep bytes under their name. Raises "blob-too-large", "store-full" or "store-failed"."""
+    def blobs(self) -> list[Json]:
+        """Every blob here, by name; what is not kept goes when room is wanted."""
+        rows = self._daemon.blobs.view()
+        return [{"cid": cid, "bytes": size, "kept": kept} for cid, size, kept in rows]
+
+    async def put_blob(self, chunks: AsyncIterator[bytes], expected: Cid | None = None) -> Json:
+        """Keep bytes under their name, which may be `expected`.
+
+        Raises "blob-too-large", "hash-mismatch", "store-full" or "store-failed".
+        """
         blobs = self._daemon.blobs
         size_max = min(BLOB_BYTES_MAX, blobs.bytes_max)
         path = blobs.fresh_path()
@@ -267,6 +275,8 @@ class Work:
                         raise InputError("blob-too-large", message)
                     await file.write(chunk)
             cid, size = await trio.to_thread.run_sync(name_file, path)
+            if expected not in (None, cid):
+                raise InputError("hash-mismatch", f"the bytes are those of {cid}, not {expected}")
             blobs.adopt(path, cid, size)
         except OSError as error:
             raise MeshError("store-failed", f"cannot keep the blob: {error.strerror}") from error
@@ -275,16 +285,28 @@ class Work:
         self._daemon.driver.post(BlobStored(cid, size))
         return {"cid": cid, "bytes": size}
 
-    def get_blob(self, name: str) -> tuple[int, Iterator[bytes]]:
+    def get_blob(
+        self,
+        name: str,
+        offset: int = 0,
+        length: int = BLOB_BYTES_MAX,
+        piece_bytes: int = CHUNK_BYTES,
+    ) -> tuple[int, Iterator[bytes]]:
+        """The size of a blob, and its bytes of a range, in pieces: at least one, if empty.
+
+        Raises InputError "bad-cid" or "bad-range", NotFound "blob-missing".
+        """
         cid = cids.check(name, InputError)
         size = self._daemon.blobs.size(cid)
         if size is None:
             raise NotFound("blob-missing", f"the blob {cid} is not in this daemon's store")
-        return size, self._read(cid, size)
+        if offset > size:
+            raise InputError("bad-range", f"the blob {cid} has {size} bytes, {offset} is beyond")
+        return size, self._read(cid, offset, min(size, offset + length), piece_bytes)
 
-    def _read(self, cid: Cid, size: int) -> Iterator[bytes]:
-        for offset in range(0, size, CHUNK_BYTES):
-            data = self._daemon.blobs.read(cid, offset, CHUNK_BYTES)
+    def _read(self, cid: Cid, start: int, end: int, piece_bytes: int) -> Iterator[bytes]:
+        for offset in range(start, max(end, start + 1), piece_bytes):
+            data = self._daemon.blobs.read(cid, offset, min(piece_bytes, end - offset))
             if data is None:
                 raise MeshError("blob-missing", f"the blob {cid} went away while it was read")
             yield data

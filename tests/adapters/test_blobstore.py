@@ -117,6 +117,17 @@ def test_no_name_leaves_the_folder(store: BlobStore, name: str) -> None:
     assert files(store) == set()
 
 
+def test_a_list_of_blobs_uses_none_of_them(store: BlobStore) -> None:
+    names = [store.put(bytes([number]) * 400) for number in range(2)]
+    store.release(names[0])
+    expected = [(names[0], 400, False), (names[1], 400, True)]
+    assert store.view() == tuple(sorted(expected))
+    store.release(names[1])
+    assert [kept for _, _, kept in store.view()] == [False, False]
+    store.put(HELLO * 20)  # the one that was put first has to go, wherever it stands in the list
+    assert not store.has(names[0])
+
+
 def test_released_blobs_make_room_the_least_recently_used_first(store: BlobStore) -> None:
     first, second, third = (store.put(bytes([n]) * 300) for n in range(3))
     for cid in (first, second):

@@ -112,6 +112,9 @@ class FakeBackend:
             await trio.lowlevel.checkpoint()
             yield {"job": name, "number": number}
 
+    def blobs(self) -> list[Json]:
+        return [self._answer(what="blob")]
+
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json:
         async for chunk in chunks:
             self.stored += chunk

@@ -34,8 +34,9 @@ def test_source_keeps_the_rules(path: Path) -> None:
     assert rules.offences(path.read_text(encoding="utf-8"), pure=pure) == []
 
 
-def test_lock_names_no_place() -> None:
-    assert list(rules.urls((ROOT / "requirements.lock").read_text())) == []
+@pytest.mark.parametrize("name", ["requirements.lock", "tests/interop/package-lock.json"])
+def test_lock_names_no_place(name: str) -> None:
+    assert list(rules.urls((ROOT / name).read_text())) == []
 
 
 def test_top_level_is_known() -> None:
