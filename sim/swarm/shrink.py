@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,11 +13,15 @@ from meshd.ephemeris import parse_duration
 from protocols.errors import MeshError
 from protocols.types import SECOND
 from sim.scenario.reading import check
-from sim.scenario.schema import Scenario
+from sim.scenario.schema import Flow, Letters, Scenario
 from sim.swarm.trial import try_scenario
 
-LISTS = ("timeline", "jobs", "packets")
+LISTS = ("timeline", "jobs", "packets", "letters")
+FLOWS = ("packets", "letters")
+"""Those whose items have a count."""
 TRIES_MAX = 2_000
+
+F = TypeVar("F", Flow, Letters)
 
 
 @dataclass(slots=True)
@@ -41,7 +45,8 @@ class Shrinker:
             self._fewer_members()
             self._fewer("contacts")
             self._fewer("cables")
-            self._fewer_packets()
+            for field in FLOWS:
+                self._fewer_of_each(field)
             self._shorter()
         return self.scenario
 
@@ -79,13 +84,14 @@ class Shrinker:
             if len(self.scenario.members) > 1:
                 self._keep(without(self.scenario, name), f"without {name}")
 
-    def _fewer_packets(self) -> None:
-        for index, flow in enumerate(self.scenario.packets):
+    def _fewer_of_each(self, field: str) -> None:
+        for index, flow in enumerate(getattr(self.scenario, field)):
             count = flow.count // 2
             while count >= 1 and flow.count > 1:
-                flows = list(self.scenario.packets)
+                flows = list(getattr(self.scenario, field))
                 flows[index] = msgspec.structs.replace(flow, count=count)
-                if not self._keep(_with(self.scenario, packets=tuple(flows)), "fewer packets"):
+                smaller = _with(self.scenario, **{field: tuple(flows)})
+                if not self._keep(smaller, f"fewer {field}"):
                     break
                 flow, count = flows[index], count // 2
 
@@ -107,28 +113,33 @@ def without(scenario: Scenario, name: str) -> Scenario:
         elif name in (nodes, *getattr(action, "between", ())):
             continue
         timeline.append(action)
-    flows = []
-    for flow in scenario.packets:
-        pairs = tuple(pair for pair in flow.pairs if name not in pair)
-        if pairs or not flow.pairs:
-            flows.append(msgspec.structs.replace(flow, pairs=pairs))
     return _with(
         scenario,
         members=tuple(member for member in scenario.members if member != name),
         contacts=tuple(window for window in scenario.contacts if name not in window.between),
         cables=tuple(cable for cable in scenario.cables if name not in cable.between),
         jobs=tuple(job for job in scenario.jobs if name not in (job.source, job.sink)),
-        packets=tuple(flows),
+        packets=_flows_without(scenario.packets, name),
+        letters=_flows_without(scenario.letters, name),
         timeline=tuple(timeline),
     )
+
+
+def _flows_without(flows: tuple[F, ...], name: str) -> tuple[F, ...]:
+    left = []
+    for flow in flows:
+        pairs = tuple(pair for pair in flow.pairs if name not in pair)
+        if pairs or not flow.pairs:
+            left.append(msgspec.structs.replace(flow, pairs=pairs))
+    return tuple(left)
 
 
 def _shorter_ones(scenario: Scenario) -> Iterator[Scenario]:
     """Less time to recover in is another claim, so only what comes before is cut off."""
     liveness = scenario.liveness
     last = max((parse_duration(a.at) for a in scenario.timeline), default=0)
-    last = max([last, *(parse_duration(flow.at) for flow in scenario.packets)])
-    last = max([last, *(parse_duration(job.at) for job in scenario.jobs)])
+    for items in (scenario.packets, scenario.letters, scenario.jobs):
+        last = max([last, *(parse_duration(item.at) for item in items)])
     for spare_s in (0, 5, 20):
         at = f"{last // SECOND + 1 + spare_s}s"
         if liveness is None:
@@ -147,12 +158,13 @@ def _with(scenario: Scenario, **changes: Any) -> Scenario:
 
 def _size(scenario: Scenario) -> int:
     lists = (*LISTS, "members", "contacts", "cables")
-    packets = sum(flow.count for flow in scenario.packets)
-    return sum(len(getattr(scenario, f)) for f in lists) + packets + scenario.duration_ns // SECOND
+    counts = sum(flow.count for flow in (*scenario.packets, *scenario.letters))
+    return sum(len(getattr(scenario, f)) for f in lists) + counts + scenario.duration_ns // SECOND
 
 
 def _words(scenario: Scenario) -> str:
     return (
         f"{len(scenario.members)} nodes, {len(scenario.timeline)} actions, "
-        f"{len(scenario.packets)} flows, {len(scenario.jobs)} jobs, {scenario.duration}"
+        f"{len(scenario.packets) + len(scenario.letters)} flows, {len(scenario.jobs)} jobs, "
+        f"{scenario.duration}"
     )

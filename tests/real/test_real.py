@@ -173,7 +173,8 @@ def test_a_cut_a_pause_and_a_skew_reach_the_daemons_of_other_processes() -> None
         assert seen["b"] == {"a"}  # a stands still and its links with it; c is cut off
         await mesh.act(Recover())
 
-    outcome = carried(scenario("40s", Send(source="a", destination="c", at="38s")), harm, speed=4.0)
+    sends = Send(source="a", destination="c", at="40s")
+    outcome = carried(scenario("60s", sends), harm, speed=4.0)
     assert [packet.path for packet in outcome.packets if packet.arrived_at] == [("a", "b", "c")]
 
 
