@@ -66,6 +66,7 @@ class Backend(Protocol):
     async def route(self, source: str, target: str, wish: Wish) -> Json: ...
     def elements(self) -> Json: ...
     async def renew(self, at: str, documents: dict[str, str]) -> Json: ...
+    async def table(self) -> Json: ...
     async def connect(self, address: str) -> Json: ...
     async def disconnect(self, node: str) -> Json: ...
     async def ping(self, node: str, count: int, interval_s: float) -> Json: ...
@@ -173,6 +174,7 @@ def control_app(backend: Backend) -> Starlette:
         ("POST", "/v1/mail/{number:int}/taken", api.take),
         ("GET", "/v1/elements", api.get(backend.elements)),
         ("POST", "/v1/elements", api.renew),
+        ("GET", "/v1/table", api.table),
         ("GET", "/v1/jobs", api.get(backend.jobs)),
         ("POST", "/v1/jobs", api.submit),
         ("GET", "/v1/jobs/{job}", api.get_job(backend.job)),
@@ -218,6 +220,10 @@ class _Api:
             return json_answer(ask(request.path_params["job"]))
 
         return answer
+
+    async def table(self, request: Request) -> Response:
+        only(request)
+        return json_answer(await self._backend.table())
 
     async def tell(self, request: Request) -> Response:
         """NDJSON; or server-sent events, for whoever accepts those."""

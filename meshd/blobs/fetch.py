@@ -90,10 +90,7 @@ class Blobs:
             case BlobStored(cid=cid):
                 return self._stored(cid, now)
             case ShardFinished(output=output):
-                if output is not None:
-                    self._idle.pop(output, None)
-                    self._wants[output] = self._wants.get(output, 0) + 1
-                return []
+                return [] if output is None else self._made(output)
             case Started(blobs=blobs):
                 self._wants = dict.fromkeys(blobs, 0)
                 self._idle = dict.fromkeys(blobs, now + IDLE_NS)
@@ -138,6 +135,13 @@ class Blobs:
             self._idle[cid] = now + IDLE_NS
         return []
 
+    def _made(self, cid: Cid) -> list[Effect]:
+        """A shard of ours has put it out, and wants it to stay. It need not be fetched any more."""
+        fetch = self._fetches.pop(cid, None)
+        self._idle.pop(cid, None)
+        self._wants[cid] = self._wants.get(cid, 0) + 1 + (max(0, fetch.wants) if fetch else 0)
+        return [BlobStored(cid, 0)] if fetch else []
+
     def _want_again(self, fetch: Fetch, wanted: BlobWanted, now: Instant) -> list[Effect]:
         """One more wants it; a source named later takes over, as the first may be gone."""
         fetch.wants += 1
@@ -151,7 +155,7 @@ class Blobs:
     def _unwant(self, cid: Cid) -> list[Effect]:
         if cid in self._fetches:
             self._fetches[cid].wants -= 1
-        if cid not in self._wants:
+        if cid not in self._wants:  # not whole here yet
             return []
         self._wants[cid] -= 1
         if self._wants[cid] > 0:

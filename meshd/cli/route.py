@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from meshd.cli.sky import Catalog, Constellation, PlanFile, warn
-from meshd.cli.talk import NO_ROUTE, Home, Json, emit, facts, ms, say
+from meshd.cli.talk import NO_ROUTE, Home, Json, emit, facts, ms, say, table
+from meshd.cli.talk import size as size_text
 from meshd.client.connection import Client
 from protocols.errors import InputError
 
@@ -30,6 +31,10 @@ Count = Annotated[int, typer.Option("--k", help="So many ways that share nothing
 Disjoint = Annotated[
     str, typer.Option("--disjoint", help="What the ways do not share: nodes or links.")
 ]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", help="When 10GB, 64MiB... are there, over contacts that hold them."),
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Contacts, waits, the next best, and why not.")
 ]
@@ -49,6 +54,7 @@ def route(
     k: Count = 1,
     disjoint: Disjoint = "nodes",
     explain: Explain = False,
+    size: Size = None,
     plot: Plot = None,
     constellation: Constellation = None,
     catalog: Catalog = None,
@@ -69,7 +75,7 @@ def route(
     """
     told: dict[str, Any] = {
         "at": at, "timeline": span, "step": step, "by": by, "stay_percent": stay,
-        "k": k, "disjoint": disjoint, "explain": explain,
+        "k": k, "disjoint": disjoint, "explain": explain, "size": size,
     }  # fmt: skip
     if constellation or catalog or plan:
         answer = _offline((source, target), (constellation, catalog, plan), told, plot)
@@ -83,7 +89,8 @@ def route(
         emit(answer)
     else:
         _show(answer)
-    if "changes" not in answer and not answer["path"]:
+    found = answer.get("path") or answer.get("transfer", {}).get("arrive")
+    if "changes" not in answer and not found:
         raise typer.Exit(NO_ROUTE)
 
 
@@ -107,6 +114,8 @@ def _show(answer: dict[str, Any]) -> None:
         show_timeline(answer)
         return
     _show_route(answer)
+    if "transfer" in answer:
+        _show_transfer(answer["transfer"])
     if "alternatives" in answer or "explain" in answer:
         from meshd.cli.timeline import show_more
 
@@ -129,3 +138,20 @@ def _show_route(answer: dict[str, Any]) -> None:
     if over is not None:
         rows.append(("light over ground", f"{ms(over)} round trip, along the great circle"))
     facts(rows)
+
+
+def _show_transfer(transfer: dict[str, Any]) -> None:
+    amount = size_text(transfer["size_bytes"])
+    if transfer["arrive"] is None:
+        say(f"{amount}: {transfer['why']}")
+        return
+    typer.echo(f"{amount} are there at {transfer['arrive']}, after {transfer['takes_s']:.3f} s:")
+    table(
+        ("FROM", "TO", "WAITS", "SENDING", "LIGHT", "RATE"),
+        [
+            (hop["from"], hop["to"], f"{hop['wait_s']:.3f} s", f"{hop['sending_s']:.3f} s",
+             ms(hop["light_ms"]), f"{hop['rate_bps'] / 1e9:g} Gb/s")
+            for hop in transfer["hops"]
+        ],
+        "it is there already",
+    )  # fmt: skip

@@ -18,6 +18,7 @@ from meshd.daemon.post import Post
 from meshd.daemon.probes import Probes
 from meshd.daemon.renewal import Renewal
 from meshd.daemon.skyview import Skyview
+from meshd.daemon.tables import Tables
 from meshd.daemon.work import Work
 from meshd.ephemeris.timescale import format_time
 from meshd.router.wish import Wish
@@ -41,6 +42,7 @@ class Console:
         self._daemon = daemon
         self._names = Names(daemon.identity.node_id, daemon.node.router)
         self._sky = Skyview(daemon, self._names)
+        self._tables = Tables(daemon, self._names)
         self._renewal = Renewal(daemon)
         self._probes = Probes(daemon, self._names)
         self._work = Work(daemon, self._names)
@@ -195,6 +197,9 @@ class Console:
 
     async def renew(self, at: str, documents: dict[str, str]) -> Json:
         return await self._renewal.accept(at, documents)
+
+    async def table(self) -> Json:
+        return await self._tables.table()
 
     async def connect(self, address: str) -> Json:
         return await self._probes.connect(address)

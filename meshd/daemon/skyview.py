@@ -36,6 +36,9 @@ Json: TypeAlias = dict[str, Any]
 TIMELINE_MAX_NS = 6 * HOUR
 """The longest that a daemon follows a path: a large sky has 300 MB of states in so long."""
 
+GRANT_S = 120.0
+"""Then a daemon gives up on an answer: where old elements scatter a mesh, near equals abound."""
+
 
 class Skyview:
     """Answers from the plan at hand; for other times it has one built, in a thread."""
@@ -148,12 +151,14 @@ class Skyview:
         def grant() -> Json:
             over = plan_among(plan, overlay, now)
             if wish.timeline:
-                return follow(over, ends, window, wish, sight_at).answer
+                return follow(over, ends, window, wish, sight_at, _heed).answer
             return at_once(over, ends, when, wish, sight_at)
 
-        async with self._building:
-            answer = await trio.to_thread.run_sync(grant)
-        return {**answer, "basis": "members" if members else "plan"}
+        with trio.move_on_after(GRANT_S):
+            async with self._building:
+                answer = await trio.to_thread.run_sync(grant)
+            return {**answer, "basis": "members" if members else "plan"}
+        raise MeshError("time-out", f"no answer within {GRANT_S:g} s: ask for a shorter timeline")
 
     def _site_at(self, plan: ContactPlan, text: str) -> int:
         """The site that a person means by the name of a node or of a site."""
@@ -264,3 +269,8 @@ class Skyview:
     async def _world_at(self, at: Instant) -> World | None:
         world = self._daemon.world
         return None if world is None else await trio.to_thread.run_sync(world.at, at)
+
+
+def _heed(at: Instant) -> None:
+    """Stop working in a thread when nobody waits for it any more."""
+    trio.from_thread.check_cancelled()

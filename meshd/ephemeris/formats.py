@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from meshd.ephemeris.elements import Catalog
 from meshd.ephemeris.oem import parse_oem
+from meshd.ephemeris.oem_xml import parse_oem_xml
 from meshd.ephemeris.omm import parse_omm_csv, parse_omm_json, parse_omm_kvn, parse_omm_xml
 from meshd.ephemeris.operator import parse_operator
 from meshd.ephemeris.tables import Tabulated
@@ -44,17 +45,13 @@ def _elements(parse: Callable[[str], Catalog]) -> Reader:
     return lambda document: parse(document.text)
 
 
-def _no_oem_xml(document: Document) -> Found:
-    raise InputError("bad-xml", "an OEM is read in key = value notation only, not in XML")
-
-
 _CSV = r"[^\n]*\bMEAN_MOTION\b[^\n]*,|[^\n]*,[^\n]*\bMEAN_MOTION\b"
 _REMARKS = r"(?:COMMENT[^\n]*\n\s*)*"
 
 # The first that matches is taken; a TLE has nothing to be known by, so it comes last.
 FORMATS: tuple[Format, ...] = (
     Format("OMM in JSON", re.compile(r"[\[{]"), _elements(parse_omm_json)),
-    Format("OEM in XML", re.compile(r"<(?=.*<oem\b)", re.DOTALL), _no_oem_xml),
+    Format("OEM in XML", re.compile(r"<(?=.*<oem\b)", re.DOTALL), lambda d: parse_oem_xml(d.text)),
     Format("OMM in XML", re.compile(r"<"), _elements(parse_omm_xml)),
     Format("OEM", re.compile(_REMARKS + r"CCSDS_OEM_VERS\s*="), lambda d: parse_oem(d.text)),
     Format("OMM in CSV", re.compile(_CSV, re.IGNORECASE), _elements(parse_omm_csv)),

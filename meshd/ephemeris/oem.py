@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,7 @@ _MARKS = ("META_STOP", "DATA_START", "DATA_STOP")
 
 
 @dataclass(slots=True)
-class _Block:
+class Block:
     """One segment as it stands: where its metadata begin, and its lines of states with numbers."""
 
     line: int
@@ -43,8 +43,13 @@ def parse_oem(text: str) -> Tabulated:
     "underground". Accelerations and covariances are read over. Raises InputError
     "empty-ephemeris" when nothing is usable.
     """
+    return tabulated(_blocks(text))
+
+
+def tabulated(blocks: Iterable[Block]) -> Tabulated:
+    """The segments of blocks, in whichever notation they stood; see `parse_oem`."""
     segments, refused = [], []
-    for block in _blocks(text):
+    for block in blocks:
         at = [block.line]
         try:
             segments.append(_segment(block, at))
@@ -57,16 +62,16 @@ def parse_oem(text: str) -> Tabulated:
     return Tabulated(tuple(segments), tuple(refused))
 
 
-def _blocks(text: str) -> Iterator[_Block]:
+def _blocks(text: str) -> Iterator[Block]:
     """Cut at META_START; covariances end where the next segment begins, at the latest."""
-    block: _Block | None = None
+    block: Block | None = None
     skipping = False
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
         if line == "META_START":
             if block is not None:
                 yield block
-            block, skipping = _Block(number), False
+            block, skipping = Block(number), False
         elif line in ("COVARIANCE_START", "COVARIANCE_STOP"):
             skipping = line.endswith("START")
         elif block is None or skipping or not line or line.startswith("COMMENT") or line in _MARKS:
@@ -79,7 +84,7 @@ def _blocks(text: str) -> Iterator[_Block]:
         yield block
 
 
-def _segment(block: _Block, at: list[int]) -> Segment:
+def _segment(block: Block, at: list[int]) -> Segment:
     """The segment of a block; `at` is left holding the line that was being read."""
     meta = block.meta
     for key in ("OBJECT_NAME", "REF_FRAME", "TIME_SYSTEM"):

@@ -317,6 +317,24 @@ def _forget_unsettled(graph: Graph, corrections: Corrections, target: int, found
             found.when[state] = FAR
 
 
+@kernel
+def first_rides(found: Arrivals, source: int) -> SiteArray:
+    """For each state the one that the way to it enters first; -1 out of reach and at the source."""
+    entered = np.full(found.when.size, -1, np.int32)
+    for state in range(found.when.size):
+        if found.when[state] == FAR or state == source:
+            continue
+        nearest = state
+        while entered[nearest] < 0 and found.before[nearest] != source:
+            nearest = found.before[nearest]
+        entry = nearest if entered[nearest] < 0 else entered[nearest]
+        here = state
+        while entered[here] < 0 and here != source:
+            entered[here] = entry
+            here = found.before[here]
+    return entered
+
+
 @inner
 def is_dead(dead: IntArray, a: int, b: int) -> bool:
     """Whether the link of two vertices is reported down."""

@@ -49,28 +49,28 @@ class ArrivalTree:
 
     def arrival(self, vertex: int) -> Instant | None:
         """When the last bit of what leaves the source at `start` is there, at the earliest."""
-        state = self._state(vertex)
+        state = self.state(vertex)
         return None if state is None else int(self.found.when[state])
 
     def hops(self, vertex: int) -> int | None:
         """How many links that takes; 0 for the source."""
-        state = self._state(vertex)
+        state = self.state(vertex)
         return None if state is None else int(self.found.hops[state])
 
     def first_hop(self, vertex: int) -> Hop | None:
         """The first ride on the way there; None for the source and what is out of reach."""
-        state, before = self._state(vertex), self.found.before
+        state, before = self.state(vertex), self.found.before
         if state is None or state == self.source:
             return None
         while (last := int(before[state])) != self.source:
             state = last
-        return self._hop(state)
+        return self.ride(state)
 
     def path(self, vertex: int) -> tuple[Hop, ...]:
         """All rides on the way there, in order; empty for the source and what is out of reach."""
-        state, hops = self._state(vertex), []
+        state, hops = self.state(vertex), []
         while state is not None and state != self.source:
-            hops.append(self._hop(state))
+            hops.append(self.ride(state))
             state = int(self.found.before[state])
         return tuple(reversed(hops))
 
@@ -86,7 +86,7 @@ class ArrivalTree:
         when[stations] = np.minimum(when[stations], over_contacts)
         return when
 
-    def _state(self, vertex: int) -> int | None:
+    def state(self, vertex: int) -> int | None:
         """The state in which a vertex is reached first, if it is."""
         when, hops = self.found.when, self.found.hops
         if not 0 <= vertex < self.vertices:
@@ -98,7 +98,7 @@ class ArrivalTree:
                 state = other
         return None if when[state] == FAR else state
 
-    def _hop(self, state: int) -> Hop:
+    def ride(self, state: int) -> Hop:
         """The last ride to a state."""
         vertex, found = state, self.found
         if state >= self.vertices:

@@ -49,13 +49,15 @@ def graph_at(plan: ContactPlan, at: Instant) -> Graph | None:
     if not trajectory.start <= begin < trajectory.end:
         return graph
     ready: dict[Instant, Graph] = plan.derived.setdefault("graph by step", {})
-    if begin not in ready:
-        while len(ready) >= STEPS_MAX:
-            del ready[min(ready)]
+    found = ready.get(begin)
+    if found is None:
         knots = graph.knots._replace(begin=begin, table=cubics_from(graph.knots, begin))
         graph = graph._replace(knots=knots)
-        ready[begin] = graph._replace(shift=shift_of(graph, at))
-    return ready[begin]
+        found = graph._replace(shift=shift_of(graph, at))
+        for old in sorted(list(ready))[: 1 - STEPS_MAX]:
+            ready.pop(old, None)  # another thread may have been here
+        ready[begin] = found
+    return found
 
 
 def shift_of(graph: Graph, at: Instant) -> int:

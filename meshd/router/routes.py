@@ -13,6 +13,7 @@ from meshd.router.plain import sending
 from meshd.router.prediction import Leg, NextHop, Prediction
 from meshd.router.residents import Residents
 from meshd.router.roster import NOBODY, Member, Roster
+from meshd.router.table import Inquiry
 from meshd.router.tagged import Tagged
 from meshd.router.toward import arrival_at
 from meshd.seam import (
@@ -302,10 +303,12 @@ class Router:
     def round_trip(self, destination: NodeId, at: Instant) -> tuple[Prediction, Prediction] | None:
         """There and back again: the return leaves the instant the outbound arrives."""
         there = self.predict(self._me, destination, at)
-        if there is None:
-            return None
-        back = self.predict(destination, self._me, there.arrive)
-        return (there, back) if back is not None else None
+        back = self.predict(destination, self._me, there.arrive) if there else None
+        return (there, back) if there and back else None
+
+    def inquiry(self) -> Inquiry:
+        """What a table of the next hops to all from here follows from, to be asked elsewhere."""
+        return Inquiry(self._me, self.plan, self._corrections, self._bound.vertex)
 
     def delays_from(self, node: NodeId, now: Instant) -> dict[NodeId, Duration]:
         """Nanoseconds to every node reachable from `node`, waits included."""
@@ -325,12 +328,12 @@ class Router:
         return self._delays(node, earliest_arrival(self.plan, vertex, at, self._corrections))
 
     def _delays(self, node: NodeId, tree: ArrivalTree) -> dict[NodeId, Duration]:
-        # Counted from the root, where the tree began: it may be up to a tick old.
+        """Counted from the root, where the tree began: it may be up to a tick old."""
         when = tree.arrivals().tolist()
         start = when[self._bound.vertex[node]]
         assert start < FAR
-        found = ((other, when[v]) for other, v in self._bound.vertex.items() if v < len(when))
-        return {other: arrive - start for other, arrive in found if arrive < FAR}
+        known = [(other, when[v]) for other, v in self._bound.vertex.items() if v < len(when)]
+        return {other: arrive - start for other, arrive in known if arrive < FAR}
 
     def _way(self, target: int, now: Instant, dead: DeadLinks, size_bytes: int) -> ArrivalTree:
         """The way from here to a vertex, as it was for the first departure of this tick."""

@@ -18,12 +18,13 @@ from meshd.kernels.sweep import sweep_search
 from meshd.router.arrival import earliest_arrival
 from meshd.router.graph import graph_of
 from meshd.router.overlay import EMPTY, Overlay
+from meshd.router.table import Inquiry
 from meshd.router.timeline import timeline_of
 from meshd.router.toward import arrival_at
 from meshd.router.tree import snapshot_tree
 from meshd.topology import LinkPolicy, build_plan, policy_for
 from meshd.topology.build import mend_plan
-from protocols.types import MINUTE
+from protocols.types import MINUTE, NodeId
 
 
 def warm() -> None:
@@ -41,6 +42,8 @@ def warm() -> None:
     sweep_search(snapshot_at(graph, start), targets)
     london, sydney = plan.index_of("London"), plan.index_of("Sydney")
     assert arrival_at(plan, london, start, EMPTY, sydney).path(sydney)
+    nodes = {NodeId(name): site for site, name in enumerate(plan.names)}
+    assert Inquiry(NodeId("London"), plan, EMPTY, nodes).table(start).entries
     spare = Overlay(dead=frozenset({(0, 1)}), standing={london: ((sydney, MINUTE),)})
     assert earliest_arrival(plan, london, start, spare).arrival(sydney) is not None
     timeline_of(plan, (plan.index_of("London"), plan.index_of("Sydney")), (start, end))

@@ -21,11 +21,15 @@ from meshd.router.offline import ROUTE_WINDOW_NS, route_answer
 from meshd.router.steady import STAY, steadiness, steady_timeline
 from meshd.router.timeline import TIMELINE_MAX_NS, Progress, Timeline, timeline_of
 from meshd.router.timeline_answers import alternatives_json, explanation_json, timeline_json
+from meshd.router.transfer import parse_bytes, transfer_json
 from meshd.topology.plan import ContactPlan
 from protocols.errors import InputError, MeshError
-from protocols.types import Duration, Instant
+from protocols.types import MINUTE, Duration, Instant
 
 STEADY = "stable"
+
+TRANSFER_WINDOW_NS = 40 * MINUTE
+"""How far ahead a contact that lasts long enough is looked for: as far as a daemon plans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,13 @@ class Wish:
     k: int = 1
     disjoint: str = "nodes"
     explain: bool = False
+    size: str | None = None
 
     @property
     def plain(self) -> bool:
         """Whether it is the best way at one instant, and no more."""
-        return not (self.timeline or self.explain or self.k != 1 or self.by != "delay")
+        more = self.timeline or self.explain or self.size
+        return not (more or self.k != 1 or self.by != "delay")
 
     def check(self) -> Wish:
         """The same; raises InputError "usage" for wishes that do not go together."""
@@ -54,6 +60,8 @@ class Wish:
             raise InputError("usage", "--by stable is for a timeline: add --timeline 1h")
         if self.timeline and (self.k != 1 or self.explain):
             raise InputError("usage", "--k and --explain are for one instant: leave out --timeline")
+        if self.size and self.timeline:
+            raise InputError("usage", "--size is for one instant: leave out --timeline")
         if self.disjoint not in ("nodes", "links"):
             raise InputError("usage", f"--disjoint is nodes or links, not {self.disjoint!r}")
         return self
@@ -61,7 +69,7 @@ class Wish:
     def window_ns(self, longest: Duration = TIMELINE_MAX_NS) -> Duration:
         """How far from its instant on a plan must reach. Raises InputError "bad-duration"."""
         if not self.timeline:
-            return ROUTE_WINDOW_NS
+            return TRANSFER_WINDOW_NS if self.size else ROUTE_WINDOW_NS
         span = parse_duration(self.timeline)
         if not 0 < span <= longest:
             hours = longest / TIMELINE_MAX_NS * 24
@@ -127,15 +135,15 @@ def at_once(
 ) -> dict[str, Any]:
     """The way between two sites at an instant, with what else is wished for.
 
-    Raises MeshError "no-route" with the physical reason, unless an explanation is asked for;
-    InputError "bad-objective" or "bad-count".
+    Raises MeshError "no-route" with the physical reason, unless an explanation is asked for, or a
+    transfer, which may wait; InputError "bad-objective", "bad-count" or "bad-size".
     """
     objective = objective_of(wish.by)
     found = route_answer(plan, *ends, when, objective=objective)
     answer: dict[str, Any] = {"basis": "plan"}
     if found is not None:
         answer |= {**route_json(found), "by": objective.name}
-    elif not wish.explain:
+    elif not (wish.explain or wish.size):
         raise MeshError("no-route", f"no route: {why_no_route(plan, *ends, when)}")
     else:
         names = {"from": plan.names[ends[0]], "to": plan.names[ends[1]], "at": format_time(when)}
@@ -144,6 +152,8 @@ def at_once(
         apart: Apart = "nodes" if wish.disjoint == "nodes" else "links"
         routes = disjoint_routes(plan, ends, when, wish.k, apart, objective)
         answer |= {"disjoint": apart, "alternatives": alternatives_json(plan, routes)}
+    if wish.size:
+        answer["transfer"] = transfer_json(plan, ends, when, parse_bytes(wish.size))
     if wish.explain:
         told = explain(plan, ends, when, sight_at, objective)
         answer["explain"] = explanation_json(plan, told, when)

@@ -209,3 +209,15 @@ def test_nonsense_is_noted() -> None:
     arrived = PayloadArrived(PacketId("p"), SOURCE, "blob", b"\xc1", T0, (), ())
     (note,) = machine().handle(arrived, T0)
     assert isinstance(note, Note) and note.code == "bad-message"
+
+
+def test_a_blob_that_a_shard_here_puts_out_is_fetched_no_more_and_both_keep_it() -> None:
+    """Mended: the holder's word that it needs its output no more was taken for the sink's, too, so
+    a result that was told to be stored was dropped."""
+    blobs = machine()
+    want(blobs)
+    made = ShardFinished("run", "ok", "", CID, SIZE, SECOND)
+    assert blobs.handle(made, T0) == [BlobStored(CID, 0)]
+    assert blobs.view() == () and say(blobs, piece(0)) == []
+    assert blobs.handle(BlobUnwanted(CID), T0) == []
+    assert blobs.handle(BlobUnwanted(CID), T0) == [ReleaseBlob(CID)]

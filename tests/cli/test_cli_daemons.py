@@ -148,6 +148,21 @@ def test_nodes_are_the_whole_mesh_with_load(mesh: Homes) -> None:
     assert rows["carol"]["kinds"] == ["onnx", "command"]
 
 
+def test_the_table_has_the_next_hop_to_every_node(mesh: Homes) -> None:
+    answer = meshd("table", "--json", home=mesh["alice"]).json
+    rows = {row["to"]: row for row in answer["entries"]}
+    assert (answer["name"], set(rows), answer["unreachable"]) == ("alice", {"bob", "carol"}, [])
+    assert (rows["carol"]["next"], rows["carol"]["hops"], rows["carol"]["hold_ms"]) == ("bob", 2, 0)
+    assert rows["carol"]["one_way_ms"] > rows["bob"]["one_way_ms"] > 0
+    assert rows["carol"]["hold_until"] == answer["at"] < rows["carol"]["arrive"]
+    shown = meshd("table", home=mesh["bob"]).out.splitlines()
+    assert shown[0].split() == ["TO", "NEXT", "HOLD", "ONE", "WAY", "HOPS"]
+    assert [line.split()[:3] for line in shown[1:]] == [
+        ["alice", "alice", "-"],
+        ["carol", "carol", "-"],
+    ]
+
+
 def test_ping_measures_beside_the_prediction(mesh: Homes) -> None:
     ran = meshd("ping", "CAROL", "--count", "2", "--interval", "0.05", "--json", home=mesh["alice"])
     answer = ran.json
@@ -230,7 +245,17 @@ def test_connect_then_disconnect(mesh: Homes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "id", "peers", "nodes", "job ls", "route alice bob", "ping bob -c 1", "trace bob"],
+    [
+        "status",
+        "id",
+        "peers",
+        "nodes",
+        "table",
+        "job ls",
+        "route alice bob",
+        "ping bob -c 1",
+        "trace bob",
+    ],
 )
 def test_json_is_data_alone(mesh: Homes, command: str) -> None:
     ran = meshd(*command.split(), "--json", home=mesh["alice"])

@@ -235,3 +235,17 @@ def test_outputs_that_do_not_fit_are_not_joined() -> None:
     scalars = results.join([npz(loss=np.float64(1)), npz(loss=np.float64(2))])
     with np.load(io.BytesIO(scalars)) as joined:
         assert joined["loss"].tolist() == [1.0, 2.0]
+
+
+def test_a_file_takes_the_contacts_that_hold_it() -> None:
+    route = ("route", "London", "Sydney", "--constellation", "starlink-1", "--at", AT)
+    ran = meshd(*route, "--size", "10GB", "--json")
+    transfer = ran.json["transfer"]
+    assert transfer["size_bytes"] == 10**10
+    spent = sum(h["wait_s"] + h["sending_s"] + h["light_ms"] / 1e3 for h in transfer["hops"])
+    assert transfer["takes_s"] == pytest.approx(spent, abs=1e-4)
+    assert transfer["hops"][0]["sending_s"] == pytest.approx(8.0)  # 10 Gb/s from the ground
+    assert "10.0 GB are there at 2026-01-01T00:00:" in meshd(*route, "--size", "10GB").out
+    narrow = meshd(*route, "--size", "1TB", "--json")
+    assert narrow.code == 0 and "no contact of London" in narrow.json["transfer"]["why"]
+    assert "[bad-size]" in meshd(*route, "--size", "10 gb").err

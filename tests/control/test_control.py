@@ -58,6 +58,9 @@ class FakeBackend:
     async def renew(self, at: str, documents: dict[str, str]) -> Json:
         return self._answer(at=at, documents=documents)
 
+    async def table(self) -> Json:
+        return self._answer(what="table")
+
     async def connect(self, address: str) -> Json:
         return self._answer(address=address)
 

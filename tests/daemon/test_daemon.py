@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from meshd.config import Config
-from meshd.daemon import Daemon
+from meshd.daemon import Daemon, skyview
 from meshd.driver import Happening
 from meshd.router.wish import Wish
 from meshd.scheduler.states import JobView, Phase, Status
@@ -91,6 +91,20 @@ async def test_ways_between_members_pass_by_no_site_without_a_daemon(yard: Yard)
         assert "crosses a node that is away" in told["why"]
     ahead = await a.console.route("a", "b", Wish(timeline="5m"))
     assert ahead["unreachable"] == [{"from_s": 0.0, "until_s": 300.0}]
+
+
+async def test_an_answer_that_takes_too_long_is_given_up(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread ends, and the next question is answered."""
+    sky = {"constellation": "iridium", "stations": ("London", "Sydney")}
+    a = await yard.up("a", Config(name="a", city="London", **sky))  # type: ignore[arg-type]
+    monkeypatch.setattr(skyview, "GRANT_S", 0.5)
+    with pytest.raises(MeshError, match="shorter timeline") as given_up:
+        await a.console.route("London", "Sydney", Wish(timeline="6h"))
+    assert given_up.value.code == "time-out"
+    monkeypatch.setattr(skyview, "GRANT_S", 60.0)
+    assert (await a.console.route("London", "Sydney", Wish(by="hops")))["path"]
 
 
 async def test_an_accepted_job_survives_a_restart_of_its_daemon(yard: Yard) -> None:

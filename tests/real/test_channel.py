@@ -27,7 +27,7 @@ def test_every_order_says_what_it_is_answered() -> None:
 
 async def test_orders_arrive_as_they_were_sent() -> None:
     here, there = trio.testing.memory_stream_pair()
-    orders: list[Any] = [Begin(("a", "b")), Offer(PacketId("p"), "a", B, "app", 3, 4), Look()]
+    orders: list[Any] = [Begin(("a", "b")), Offer(PacketId("p"), "a", B, "app", 3, 4, True), Look()]
     out: Channel[Any] = Channel(here, here, ToYard)
     into: Channel[Any] = Channel(there, there, ToYard)
     for number, order in enumerate(orders):

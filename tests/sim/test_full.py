@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import httpx
+import msgspec
 import pytest
 import trio
 
@@ -19,6 +20,7 @@ from sim.full import FullMesh, carry
 from sim.mesh import Mesh
 from sim.play import Player
 from sim.scenario.actions import (
+    Action,
     Calm,
     Cut,
     Disturb,
@@ -38,6 +40,7 @@ from sim.scenario.actions import (
     Submit,
     Swallow,
 )
+from sim.scenario.drivers import refusal
 from sim.scenario.schema import Cable, Link, NodeRules, Scenario, Window
 from sim.scenario.setting import setting_of
 
@@ -223,6 +226,20 @@ def test_what_it_cannot_do_it_refuses() -> None:
         with pytest.raises(InputError) as refused:
             await mesh.act(Swallow(nodes=("a",)))
         assert refused.value.code == "unsupported-action"
+
+    with_mesh(a_line(), body)
+
+
+def test_what_it_does_not_refuse_it_can_do() -> None:
+    async def body(mesh: FullMesh) -> None:
+        able = {kind for kind in get_args(Action) if not refusal(words(kind), "full")}
+        assert able == mesh._table.keys()
+
+    def words(kind: type[Action]) -> Any:
+        given = {"source": "a", "destination": "c", "between": ("a", "b"), "nodes": ()}
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        rest = {"sink": "c", "shards": 1, "by": "1s", "lie": "forged"}
+        return kind(**{name: value for name, value in {**given, **rest}.items() if name in fields})
 
     with_mesh(a_line(), body)
 
