@@ -22,9 +22,8 @@ from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
-from libp2p.stream_muxer.yamux import yamux
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
-from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
 from libp2p.transport.exceptions import OpenConnectionError
 from libp2p.transport.tcp.tcp import TCP
 from multiaddr import Multiaddr
@@ -233,7 +232,8 @@ def _hold_to_windows(network: Any) -> None:
 
     The library only notes it, and keeps all that is sent on a stream that nobody reads just now.
     """
-    yamux.MAX_WINDOW_SIZE = WINDOW_BYTES_MAX
+    streams: Any = YamuxStream
+    streams._apply_autotune_epoch = _grow_window
     muxers = network.upgrader.muxer_multistream
     connect = muxers.new_conn
 
@@ -243,6 +243,14 @@ def _hold_to_windows(network: Any) -> None:
         return muxed
 
     muxers.new_conn = bounded
+
+
+_grow_freely = YamuxStream._apply_autotune_epoch
+
+
+def _grow_window(stream: YamuxStream, buffered: int) -> int:
+    """The credit by which the library lets a window grow; none beyond our bound."""
+    return 0 if 2 * stream.target_recv_window > WINDOW_BYTES_MAX else _grow_freely(stream, buffered)
 
 
 async def hush(host: IHost) -> None:
