@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import trio
 from libp2p import new_host
@@ -23,7 +23,7 @@ from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
-from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
 from libp2p.transport.exceptions import OpenConnectionError
 from libp2p.transport.tcp.tcp import TCP
 from multiaddr import Multiaddr
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 STREAMS_PER_CONNECTION_MAX = 16
 STREAMS_PER_PEER_MAX = 64
+
+WINDOW_BYTES_MAX = 1 << 20
+"""Credit that a stream's sender may be given; the library's own 16 MiB are for long fat pipes."""
 
 _RECEIVE_BYTES = 65_536
 
@@ -99,6 +102,23 @@ class _Socket(TrioTCPStream):
     async def close(self) -> None:
         self.scope.deadline = min(self.scope.deadline, trio.current_time() + _TIDY_S)
         await super().close()
+
+
+class _Buffers(dict[int, bytearray]):
+    """What was received on each stream of a connection and not read."""
+
+    def __setitem__(self, stream: int, buffer: bytearray) -> None:
+        super().__setitem__(stream, _Buffer(buffer))
+
+
+class _Buffer(bytearray):
+    def extend(self, data: Iterable[SupportsIndex]) -> None:
+        super().extend(data)
+        # Its sums let a little more through than the window, yet never twice as much.
+        if len(self) > 2 * WINDOW_BYTES_MAX:
+            self.clear()
+            # The one error that the library answers by closing the connection.
+            raise trio.TooSlowError("more was sent on a stream than its window")
 
 
 class _Listener(IListener):
@@ -188,6 +208,7 @@ def build_host(
     network.retry_config = RetryConfig(max_retries=0)
     # Its limits miscount (trap 9), and its stream semaphore waits where it should refuse.
     network.set_resource_manager(None)
+    _hold_to_windows(network)
     # Addresses of peers come from signed records, not from whoever pushes them.
     host.remove_stream_handler(ID_PUSH)
     # Identify is answered, not asked: it costs both ends a stream per connection.
@@ -204,6 +225,32 @@ def build_host(
 
 def _do_nothing() -> None:
     """What a host is to do of itself when connections come and go."""
+
+
+def _hold_to_windows(network: Any) -> None:
+    """Hang up on a peer who sends more on a stream than it was given credit for.
+
+    The library only notes it, and keeps all that is sent on a stream that nobody reads just now.
+    """
+    streams: Any = YamuxStream
+    streams._apply_autotune_epoch = _grow_window
+    muxers = network.upgrader.muxer_multistream
+    connect = muxers.new_conn
+
+    async def bounded(*connection: Any) -> Any:
+        muxed = await connect(*connection)
+        muxed.stream_buffers = _Buffers()
+        return muxed
+
+    muxers.new_conn = bounded
+
+
+_grow_freely = YamuxStream._apply_autotune_epoch
+
+
+def _grow_window(stream: YamuxStream, buffered: int) -> int:
+    """The credit by which the library lets a window grow; none beyond our bound."""
+    return 0 if 2 * stream.target_recv_window > WINDOW_BYTES_MAX else _grow_freely(stream, buffered)
 
 
 async def hush(host: IHost) -> None:

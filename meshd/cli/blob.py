@@ -40,7 +40,7 @@ def put(
         emit(kept)
     else:
         typer.echo(kept["cid"])
-        say(f"{size(kept['bytes'])} kept; anywhere: meshd blob get {kept['cid']} -o FILE")
+        say(f"{size(kept['bytes'])} kept; back again: meshd blob get {kept['cid']} -o FILE")
 
 
 @app.command()

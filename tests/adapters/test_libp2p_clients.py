@@ -7,14 +7,16 @@ from typing import Any
 
 import trio
 from libp2p.custom_types import TProtocol
-from libp2p.network.stream.exceptions import StreamEOF, StreamError
+from libp2p.network.stream.exceptions import StreamClosed, StreamEOF, StreamError, StreamReset
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 from multiaddr import Multiaddr
 from test_libp2p_kit import Station, identity, join, raw_host, raw_stream, stations, tasks, until
-from test_requests import DATA, NAME, RUNNING, Library, chunks
+from test_requests import DATA, NAME, RUNNING, Library, chunks, framed
 
 from meshd.adapters.libp2p import Limits
+from meshd.adapters.links_host import WINDOW_BYTES_MAX
 from meshd.adapters.requests import RequestLimits, Requests
 from meshd.seam import LinkDown, LinkUp
 from protocols import BLOB_STREAM, JOB_STREAM
@@ -88,13 +90,14 @@ async def test_connections_of_a_peer_are_bounded() -> None:
 
 async def test_a_thousand_streams_opened_and_none_used_hurt_nobody() -> None:
     times = RequestLimits(frame_s=1.0, end_s=0.2)
-    requests, limits = Requests(Library(), times), Limits(negotiate_s=1.0)
+    requests, limits = Requests(Library(), times), Limits(negotiate_s=4.0)
     async with stations(2, requests=requests, limits=limits) as (a, b):
         await join(b, a)
+        await trio.sleep(0.5)  # both ends have begun all that a link takes
         quiet = tasks()
         async with raw_host(9) as host, raw_host(8) as other:
             made = [await connected(host, a) for _ in range(8)]
-            with suppress(StreamError):
+            with suppress(StreamError, StreamReset, StreamClosed, MuxedStreamError):
                 for turn in range(1_000):
                     stream = await made[turn % 8].new_stream()
                     if turn % 3 == 0:
@@ -108,3 +111,22 @@ async def test_a_thousand_streams_opened_and_none_used_hurt_nobody() -> None:
             await until(lambda: not any(c.muxed_conn.streams for c in theirs if not c.is_closed))
         assert not a.of(LinkDown)
         await until(lambda: tasks() <= quiet)
+
+
+async def test_peer_that_sends_beyond_its_window_is_hung_up_on() -> None:
+    library = Library(hold=trio.Event())  # an answer that takes its time: nobody reads meanwhile
+    async with stations(1, requests=Requests(library)) as (a,), raw_host(9) as host:
+        connection = await connected(host, a)
+        stream = await opened(host, connection, JOB_PROTOCOL)
+        await stream.write(framed(Status(JobId("j"))))
+        (theirs,) = a.links._host.get_network().get_connections()
+        await until(lambda: a.links._requests._running)
+        stream.muxed_stream.send_window = 1 << 30
+        most = 0
+        with suppress(StreamError, StreamClosed, StreamReset):
+            for _ in range(512):
+                await stream.write(bytes(65_536))
+                buffers = theirs.muxed_conn.stream_buffers.values()
+                most = max(most, sum(map(len, buffers)))
+        await until(lambda: theirs.is_closed)
+        assert 0 < most <= 2 * WINDOW_BYTES_MAX

@@ -156,7 +156,7 @@ def test_identify_names_the_streams_that_there_are(scene: Scene) -> None:
 
 def test_blob_is_put_and_comes_back_whole_or_in_part(scene: Scene) -> None:
     told = scene.peer.step("blob")
-    assert (told["whole"], told["part"], told["size"]) == (True, True, 200_001)
+    assert (told["whole"], told["part"], told["size"]) == (True, True, 8_000_001)
 
 
 def test_refusals_are_the_codes_of_the_page(scene: Scene) -> None:
