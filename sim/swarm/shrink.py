@@ -158,8 +158,10 @@ def _with(scenario: Scenario, **changes: Any) -> Scenario:
 
 def _size(scenario: Scenario) -> int:
     lists = (*LISTS, "members", "contacts", "cables")
-    counts = sum(flow.count for flow in (*scenario.packets, *scenario.letters))
-    return sum(len(getattr(scenario, f)) for f in lists) + counts + scenario.duration_ns // SECOND
+    packets = sum(flow.count for flow in scenario.packets)
+    letters = sum(flow.count for flow in scenario.letters)
+    items = sum(len(getattr(scenario, field)) for field in lists)
+    return items + packets + letters + scenario.duration_ns // SECOND
 
 
 def _words(scenario: Scenario) -> str:
