@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from xml.sax import SAXException
 from xml.sax.handler import ContentHandler
 
-from defusedxml import DefusedXmlException
-from defusedxml.sax import parseString
-
+from meshd.ephemeris.ndm import read_xml
 from meshd.ephemeris.oem import Block, tabulated
 from meshd.ephemeris.tables import Tabulated
 from protocols.errors import InputError
@@ -20,16 +17,11 @@ _UNITS = {**dict.fromkeys(_STATE[1:4], "km"), **dict.fromkeys(_STATE[4:], "km/s"
 def parse_oem_xml(text: str) -> Tabulated:
     """The segments of an OEM, or of all in an NDM; refusals as in key = value notation.
 
-    Entities and document types are forbidden (defusedxml). Raises InputError "bad-xml" or
+    Raises InputError "bad-xml" or
     "empty-ephemeris".
     """
     handler = _Blocks()
-    try:
-        parseString(text.encode(), handler)
-    except SAXException as error:
-        raise InputError("bad-xml", f"not XML: {error}") from None
-    except DefusedXmlException as error:
-        raise InputError("bad-xml", f"entities are not allowed in this XML: {error}") from None
+    read_xml(text, handler)
     return tabulated(handler.found)
 
 
