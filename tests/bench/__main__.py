@@ -17,6 +17,11 @@ ABOUT_ROUTES = """\
 Ratio: baseline over ours, above 1 we are quicker. Ours takes light times at each
 departure, waits for contacts to come and keeps the ways; the baselines get a finished
 graph of one instant and answer with lengths alone.
+
+Others' own programs, one step of Starlink's first shell (1,584 satellites, 100 cities): links, and
+all forwarding state, as they were measured on 2 cores of this kind, each as it is published:
+  satgenpy (Hypatia) 11.5 to 11.9 s   leopath 18 to 26 s   cosmica with networkx about 1.6 s
+  dsns 27 ms, and 0.54 ms for each next hop that is asked for
 """
 
 SUBJECTS = ("sky", "topology", "routes", "wire", "kernel", "whole", "large", "full")
