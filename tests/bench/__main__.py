@@ -37,7 +37,7 @@ def main() -> None:
     unknown = [word for word in wanted if word not in SUBJECTS]
     if unknown:
         parser.error(f"no subject is called {unknown[0]}; there are {', '.join(SUBJECTS)}")
-    console = Console(width=130)
+    console = Console(width=165)
     console.print(f"On {hardware()}\n", highlight=False)
     if "sky" in wanted:
         show_rows(console, sky.rows())
