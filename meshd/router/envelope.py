@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
-from scipy.optimize import brentq
 
 from meshd.router.objective import Objective
 from meshd.router.window import Window
@@ -86,6 +85,7 @@ class Field:
 
     def _crossing(self, gap: FloatArray, span: tuple[Instant, Instant]) -> Instant | None:
         """When a path comes to cost less than another; None where not inside the span."""
+        from scipy.optimize import brentq  # 0.1 s that a daemon need not wait for
 
         def lead(after: float) -> float:
             at = span[0] + round(after)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 
 from meshd.kernels.bends import Motion, Spans, link_spans
 from meshd.kernels.rivals import TOO_MANY, Arcs, near_paths
@@ -78,6 +76,9 @@ class Window:
 
     def least_left(self, cost: FloatArray, target: int, limit: float = np.inf) -> FloatArray:
         """The least cost from every site to the target; infinite beyond the limit."""
+        from scipy.sparse import csr_matrix
+        from scipy.sparse.csgraph import dijkstra  # 0.1 s that a daemon need not wait for
+
         sites = self.arcs.first.size - 1
         matrix = csr_matrix(
             (cost[self.arcs.link], self.arcs.peer, self.arcs.first), shape=(sites, sites)

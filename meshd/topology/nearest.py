@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from meshd.kernels.edges import Couples
 from meshd.kernels.matching import match, parts
@@ -102,6 +101,8 @@ class Passing:
 
     def _near(self, free: IntArray, tick: Instant) -> IntArray:
         """Each with the nearest of the others, as a * n + b, ascending."""
+        from scipy.spatial import cKDTree  # 0.1 s that a daemon need not wait for
+
         here = self._positions(tick)[free]
         placed = np.isfinite(here).all(axis=1)
         free, here = free[placed], here[placed]
