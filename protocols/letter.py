@@ -9,6 +9,9 @@ from msgspec import Meta
 
 from protocols.bounds import LETTER_BYTES_MAX, Code, Count, Name, Nanoseconds, Packet_
 
+INBOX = "inbox"
+"""The port of a letter that names none."""
+
 
 class Letter(msgspec.Struct, frozen=True, array_like=True, tag="letter"):
     """Letters of a stream are read in the order of their numbers, which rise but not by ones.

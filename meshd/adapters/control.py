@@ -5,15 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 import trio
-from hypercorn.config import Config, Sockets
-from hypercorn.trio.run import worker_serve
-from hypercorn.utils import wrap_app
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -36,18 +32,17 @@ from meshd.adapters.control_requests import (
     turn_by_turn,
     whole_body,
 )
+from meshd.adapters.http import serve_http
 from meshd.router.wish import PARAMETERS, Wish, wish_of
 from protocols.errors import InputError, MeshError
+from protocols.letter import INBOX
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework
     from trio_typing import TaskStatus
 
 BACKLOG = 64
-DEFAULT_PORT = "inbox"
 LETTER_LIFETIME_S = 3_600.0
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-GRACE_S = 0.2
 
 Json: TypeAlias = dict[str, Any]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -125,15 +120,9 @@ async def serve_control(
 
     The home's lock must be held. Raises MeshError "cannot-listen" or "bad-runtime-folder".
     """
-    config = Config()
-    config.errorlog = config.accesslog = None
-    config.include_server_header = False
-    config.graceful_timeout = GRACE_S
-    app = wrap_app(cast("ASGIFramework", control_app(backend)), 0, "asgi")
     with _listening(home) as (path, listener):
-        sockets = Sockets(secure_sockets=[], insecure_sockets=[listener], quic_sockets=[])
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(worker_serve, app, config, sockets=sockets))
+            await nursery.start(serve_http, control_app(backend), listener)
             task_status.started(path)
 
 
@@ -275,7 +264,7 @@ class _Api:
             raise InputError("bad-request", "a letter is sent as POST /v1/letters?to=NODE")
         answer = await self._backend.send(
             asked["to"],
-            asked.get("port", DEFAULT_PORT),
+            asked.get("port", INBOX),
             asked.get("stream", ""),
             number_of(asked, "lifetime_s", LETTER_LIFETIME_S),
             number_of(asked, "wait_s", 0.0),
@@ -290,7 +279,7 @@ class _Api:
     async def mail(self, request: Request) -> Response:
         asked = only(request, "port", "count", "wait_s")
         count, wait_s = number_of(asked, "count", 1.0), number_of(asked, "wait_s", 0.0)
-        port = asked.get("port", DEFAULT_PORT)
+        port = asked.get("port", INBOX)
         return json_answer(await self._backend.mail(port, int(count), wait_s))
 
     async def take(self, request: Request) -> Response:

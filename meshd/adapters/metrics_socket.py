@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import trio
-from hypercorn.config import Config, Sockets
-from hypercorn.trio.run import worker_serve
-from hypercorn.utils import wrap_app
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from meshd.adapters.control import METRICS_TYPE
+from meshd.adapters.http import serve_http
 from protocols.errors import InputError, MeshError
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework
     from trio_typing import TaskStatus
 
 BACKLOG = 16
@@ -41,14 +37,9 @@ async def serve_metrics(
         return Response(text(), media_type=METRICS_TYPE)
 
     app = Starlette(routes=[Route("/metrics", answer)])
-    config = Config()
-    config.errorlog = config.accesslog = None
-    config.include_server_header = False
     with _listener(address) as listener:
-        sockets = Sockets(secure_sockets=[], insecure_sockets=[listener], quic_sockets=[])
-        wrapped = wrap_app(cast("ASGIFramework", app), 0, "asgi")
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(worker_serve, wrapped, config, sockets=sockets))
+            await nursery.start(serve_http, app, listener)
             task_status.started(listener.getsockname()[1])
 
 
