@@ -24,11 +24,12 @@ from meshd.seam import (
     RecordsLoaded,
     StandingWanted,
 )
+from protocols.letter import INBOX
 from protocols.record import Record
 from protocols.types import Instant, PacketId
 from sim.ground import Ground
 from sim.jobs import files_of, modelled_job
-from sim.mail import LETTERS, READING_NS
+from sim.mail import READING_NS
 from sim.observe import Seen, look
 from sim.orders import (
     A,
@@ -196,7 +197,7 @@ class Crew:
             return False
         body, stream = bytes(order.size_bytes), order.stream
         lifetime = order.lifetime_ns
-        posted = LetterPosted(order.letter, order.destination, LETTERS, body, lifetime, stream)
+        posted = LetterPosted(order.letter, order.destination, INBOX, body, lifetime, stream)
         daemon.driver.post(posted)
         return True
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshd.seam import LetterPosted
+from protocols.letter import INBOX
 from protocols.types import HOUR, SECOND, Duration, PacketId
 from sim.tally import Posted
 
 if TYPE_CHECKING:
     from sim.world import World
-
-LETTERS = "inbox"
-"""The port that letters of a scenario go to."""
 
 READING_NS = 5 * SECOND
 """How long one lies in a mailbox before it is taken."""
@@ -30,5 +28,5 @@ def post(
     host, to = world.hosts[source], world.hosts[destination]
     letter = world.packet_id(source)
     world.tally.letters[letter] = Posted(letter, host.id, to.id, stream, world.now)
-    world.ask(host, LetterPosted(letter, to.id, LETTERS, body, lifetime_ns, stream))
+    world.ask(host, LetterPosted(letter, to.id, INBOX, body, lifetime_ns, stream))
     return letter

@@ -13,6 +13,7 @@ from meshd.cli.talk import Home, Json, emit, size, table
 from meshd.client.connection import Client
 from meshd.client.mesh import Letter, Mesh
 from protocols.errors import InputError, MeshError
+from protocols.letter import INBOX
 
 Port = Annotated[str, typer.Option("--port", "-p", help="The program, or person, it is for.")]
 
@@ -23,7 +24,7 @@ def send(
         str | None, typer.Argument(help="The letter; without it stdin is read.")
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Send a file.")] = None,
-    port: Port = "inbox",
+    port: Port = INBOX,
     stream: Annotated[
         str, typer.Option("--stream", help="Letters of one stream are read in order.")
     ] = "",
@@ -64,7 +65,7 @@ def _body(text: str | None, file: Path | None) -> bytes:
 
 
 def recv(
-    port: Port = "inbox",
+    port: Port = INBOX,
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="End after so many letters.")
     ] = None,

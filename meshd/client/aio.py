@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from meshd.client.mesh import ASK_S, Letter, Mesh
+from protocols.letter import INBOX
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class AsyncMesh:
         """As `Mesh.send`."""
         return await self._run(partial(self._mesh.send, node, body, **options))
 
-    async def receive(self, port: str = "inbox") -> AsyncIterator[Letter]:
+    async def receive(self, port: str = INBOX) -> AsyncIterator[Letter]:
         """As `Mesh.receive`, for ever."""
         while True:
             for letter in await self._run(partial(self._mesh.read, port, ASK_S)):

@@ -11,6 +11,7 @@ from typing import Any
 
 from meshd.client.connection import Client
 from protocols.errors import MeshError
+from protocols.letter import INBOX
 
 ASK_S = 60.0
 """How long one request waits at the daemon before it is asked again."""
@@ -48,7 +49,7 @@ class Mesh:
         self,
         node: str,
         body: bytes,
-        port: str = "inbox",
+        port: str = INBOX,
         stream: str = "",
         lifetime_s: float = 3_600.0,
         wait: bool = True,
@@ -69,7 +70,7 @@ class Mesh:
             raise MeshError(answer["state"], message)
         return str(answer["letter"])
 
-    def receive(self, port: str = "inbox", wait_s: float | None = None) -> Iterator[Letter]:
+    def receive(self, port: str = INBOX, wait_s: float | None = None) -> Iterator[Letter]:
         """Letters as they come, for ever, or until none has come for `wait_s`.
 
         One is taken from the mailbox when the next is asked for: a program that ends while it has
@@ -87,7 +88,7 @@ class Mesh:
             elif wait_s is not None and time.monotonic() >= last + wait_s:
                 return
 
-    def read(self, port: str = "inbox", wait_s: float = 0.0, count: int = 1) -> list[Letter]:
+    def read(self, port: str = INBOX, wait_s: float = 0.0, count: int = 1) -> list[Letter]:
         """The oldest letters that nobody has taken, waiting a while for a first one."""
         query = {"port": port, "wait_s": str(wait_s), "count": str(count)}
         return [_letter(row) for row in self._client.get("/v1/mail", query)]

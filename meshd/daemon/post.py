@@ -33,7 +33,6 @@ READ_MAX = 64
 """Letters in one answer: at most 17 MB."""
 
 NAME_MAX = 128
-DEFAULT_PORT = "inbox"
 
 _REFUSALS = {
     "letters-full": f"{POSTED_MAX} letters (or 64 MB) wait here for delivery; try again later",
@@ -59,7 +58,8 @@ class Post:
 
         Raises InputError "bad-request", NotFound, or MeshError with why it was not kept.
         """
-        _check(port, stream, wait_s)
+        _check_names(port, stream)
+        _check_wait(wait_s)
         if not 0 < lifetime_s <= LIFETIME_MAX_S:
             message = f"a letter lives for more than 0 s and at most {LIFETIME_MAX_S:g} s"
             raise InputError("bad-request", message)
@@ -78,7 +78,7 @@ class Post:
 
     async def letter(self, name: str, wait_s: float) -> Json:
         """How a letter that was posted here stands; waits for its end. Raises NotFound."""
-        _check(DEFAULT_PORT, "", wait_s)
+        _check_wait(wait_s)
         letter = PacketId(name)
         with self._watching(letter) as watcher:
             if self._state(letter)["state"] == "sending":
@@ -122,7 +122,8 @@ class Post:
 
         Who reads a letter and ends before it is taken will read it again.
         """
-        _check(port, "", wait_s)
+        _check_names(port)
+        _check_wait(wait_s)
         if not 1 <= count <= READ_MAX:
             raise InputError("bad-request", f"1 to {READ_MAX} letters are read at once")
 
@@ -157,10 +158,13 @@ class Post:
         return {"taken": number}
 
 
-def _check(port: str, stream: str, wait_s: float) -> None:
+def _check_names(port: str, stream: str = "") -> None:
     if not 0 < len(port) <= NAME_MAX or len(stream) > NAME_MAX:
         message = f"a port has 1 to {NAME_MAX} characters, a stream at most as many"
         raise InputError("bad-request", message)
+
+
+def _check_wait(wait_s: float) -> None:
     if not 0 <= wait_s <= WAIT_MAX_S:
         raise InputError("bad-request", f"wait_s is 0 to {WAIT_MAX_S:g}")
 

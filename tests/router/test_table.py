@@ -84,7 +84,7 @@ def moving(a: int, b: int, at: int) -> int:
     return 2 + (a + b) % 5 + (at // 3) % 2
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(meshes(), st.integers(0, 20))
 def test_next_hops_of_all_lead_there_at_the_promised_instant(
     mesh: tuple[ContactPlan, Overlay], start: int
