@@ -29,7 +29,7 @@ def run_daemon(home: Path, config: Config, started: Started, tell: Tell) -> None
     `started` gets the daemon's identity once its control socket answers; `tell` gets lines for
     people. After the first signal a second one kills.
     """
-    if (config.constellation or config.catalog) and not is_warm():
+    if not is_warm():  # a daemon without a sky searches its standing links with them, too
         # Here, since compiling in the loop's process would hold up its timers.
         tell("meshd: compiling the router's kernels, once: up to a minute")
         warm()
