@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from protocols.record import Orbit
 from protocols.types import Cid, Duration, JobId, LinkId, NodeId, PacketId
 
 
@@ -103,6 +104,13 @@ class Note:
 
     code: str
     fields: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsHeard:
+    """Somebody entitled to it has given new elements: to be planned by, from their instant on."""
+
+    orbit: Orbit
 
 
 @dataclass(frozen=True, slots=True)

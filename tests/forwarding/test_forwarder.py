@@ -36,6 +36,7 @@ from protocols.forward import Accepted, Hop, Packet, Refused, Undelivered
 from protocols.link import VERSION, Hello
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, LinkId, NodeId, PacketId
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 END = T0 + 600 * SECOND
@@ -61,7 +62,7 @@ class Ship:
         plan = plan_from_contacts(("satellite",) * 4, contacts, light, (T0, END))
         self.me = me
         self.router = Router(me)
-        self.neighbours = Neighbours(me, "", self.router)
+        self.neighbours = Neighbours(me, "", self.router, open_trust(me))
         self.forwarder = Forwarder(me, self.router, self.neighbours)
         self.router.handle(PlanLoaded(plan), T0)
         for site, node in enumerate(NODES):
