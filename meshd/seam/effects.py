@@ -41,9 +41,9 @@ class RunShard:
     """Run one shard in a worker under its limits; answered by one ShardFinished."""
 
     run: str
-    kind: Literal["onnx", "command"]
+    kind: Literal["onnx", "wasm", "command"]
     model: Cid | None
-    input: Cid | None
+    inputs: tuple[Cid, ...]
     command: tuple[str, ...]
     wall_ns: Duration
     """A limit in real nanoseconds, whatever the speed of the mission clock."""
@@ -51,6 +51,16 @@ class RunShard:
     output_bytes_max: int
     estimate_ns: Duration
     """What the submitter expects it to take: a simulator runs the shard for that long."""
+    fuel: int = 0
+    """Instructions of WebAssembly; 0: no limit but that of time."""
+    files: tuple[tuple[str, Cid], ...] = ()
+    """Further files for it to read: (relative path, blob)."""
+
+    @property
+    def cids(self) -> tuple[Cid, ...]:
+        """Every blob it needs."""
+        model = () if self.model is None else (self.model,)
+        return (*model, *self.inputs, *(cid for _, cid in self.files))
 
 
 @dataclass(frozen=True, slots=True)

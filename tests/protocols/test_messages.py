@@ -38,19 +38,21 @@ FIELDS = [
 INT_MAX = (1 << 64) - 1
 
 
-def values(info: inspect.Type) -> st.SearchStrategy[Any]:
+def values(info: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - a table of types
     """Any value of a type, as its annotations bound it."""
     match info:
         case inspect.IntType(ge=ge, gt=gt, le=le, lt=lt):
             low = ge if ge is not None else (gt + 1 if gt is not None else 0)
             high = le if le is not None else (lt - 1 if lt is not None else INT_MAX)
             return st.integers(low, high)
-        case inspect.FloatType(gt=gt, le=le):
-            return st.floats(gt, le, exclude_min=True, allow_nan=False)
+        case inspect.FloatType(gt=gt, ge=ge, le=le):
+            return st.floats(ge if gt is None else gt, le, exclude_min=ge is None, allow_nan=False)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():
             return st.none()
+        case inspect.StrType(pattern=str() as pattern, max_length=high):
+            return st.from_regex(pattern).filter(lambda text: len(text) <= high)
         case inspect.StrType(min_length=low, max_length=high):
             return st.text(st.characters(codec="utf-8"), min_size=low or 0, max_size=min(high, 70))
         case inspect.BytesType(max_length=high):

@@ -17,7 +17,17 @@ from meshd.adapters.identity import Identity, verify
 from protocols import client, gossip, record
 from protocols.forward import Hop
 from protocols.frame import FrameDecoder, encode_frame
-from protocols.job import JobSpec, Leased, Limits, ShardSpec
+from protocols.job import (
+    File,
+    Input,
+    JobSpec,
+    Leased,
+    Limits,
+    Placement,
+    Region,
+    ShardSpec,
+    Stage,
+)
 from protocols.link import PROTOCOL, VERSION
 from protocols.record import DOMAIN, Statement
 from protocols.tag import mark_of, tag_of
@@ -71,7 +81,8 @@ def structs() -> dict[str, Any]:
         record.Beacon,
     )
     more = (record.LinkState, record.Standing, Limits, Leased, JobSpec, ShardSpec, client.Output)
-    return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more)}
+    jobs = (File, Input, Placement, Region, Stage)
+    return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more, *jobs)}
 
 
 def test_every_message_has_a_vector() -> None:
