@@ -236,8 +236,8 @@ class Driver:
     def _carry_out(self, effect: Effect) -> None:
         ports = self.ports
         match effect:
-            case SendFrame(link=link, frame=frame):
-                ports.links.send(link, frame)
+            case SendFrame(link=link, frame=frame, priority=priority):
+                ports.links.send(link, frame, priority)
             case OpenLink(node=node, addresses=addresses):
                 ports.links.open(node, addresses)
             case CloseLink(link=link, code=code):

@@ -23,6 +23,7 @@ from meshd.adapters.requests import Requests
 from meshd.seam import Event, FrameReceived, LinkDown, LinkFailed, LinkUp
 from protocols.errors import MeshError
 from protocols.link import PROTOCOL
+from protocols.priority import Priority
 from protocols.types import Instant, LinkId, NodeId
 
 if TYPE_CHECKING:
@@ -124,11 +125,11 @@ class Libp2pLinks:
         if not self._stopping:
             self._running().start_soon(self._open, node, addresses)
 
-    def send(self, link: LinkId, frame: bytes) -> None:
+    def send(self, link: LinkId, frame: bytes, priority: Priority = Priority.CONTROL) -> None:
         """Queue a frame; on a link that is down it is dropped (its LinkDown is on the way)."""
         up = self._links.get(link)
         if up is not None:
-            up.stream.send(frame)
+            up.stream.send(frame, priority)
 
     def close(self, link: LinkId, code: str) -> None:
         """End a link; frames sent before may still leave. LinkDown with this code follows."""
