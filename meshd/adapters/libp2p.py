@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -85,7 +85,8 @@ class Libp2pLinks:
     """A `LinkPort` of one libp2p host. `open`, `close` and `send` never wait; while `run` runs,
     what comes of them is posted: for each link one LinkUp, its frames in order, one LinkDown.
 
-    `requests` answers what clients ask on other streams. `emulate` gives the seconds by which a
+    Before a frame is posted `room` is waited for; until then that link is not read. `requests`
+    answers what clients ask on other streams. `emulate` gives the seconds by which a
     frame just received from a node is held before it is posted; while they are infinite nothing
     passes between it and here, dials included. `transport` replaces TCP (a simulator's). `now`
     stamps `LinkInfo.since`.
@@ -97,6 +98,7 @@ class Libp2pLinks:
         listen: tuple[str, ...],
         post: Callable[[Event], None],
         *,
+        room: Callable[[], Awaitable[None]] | None = None,
         requests: Requests | None = None,
         emulate: Callable[[NodeId], float] | None = None,
         limits: Limits | None = None,
@@ -105,7 +107,7 @@ class Libp2pLinks:
     ) -> None:
         self.identity, self.limits = identity, limits or Limits()
         self._listen, self._post_event, self._emulate, self._now = listen, post, emulate, now
-        self._requests = requests
+        self._room, self._requests = room, requests
         self._stopping = False
         # Connections that carry no link yet, or none any more, need room beside the links.
         self._connections_max = 2 * self.limits.links_max
@@ -351,6 +353,7 @@ class Libp2pLinks:
             lambda frame: self._post(FrameReceived(link, frame)),
             self.limits.link,
             None if emulate is None else lambda: emulate(node),
+            self._room,
         )
         closed, since = trio.Event(), self._now()
         up = _Up(link, node, dialled, address, since, connection, raw, stream, False, closed)

@@ -6,7 +6,7 @@ Knows trio and bytes, not libp2p: the stream is anything with `read`, `write` an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,6 +73,7 @@ class LinkStream:
 
     `delay` gives the seconds by which what has just been read is held before it is delivered
     (a laboratory's light time); None delivers at once. While it is infinite nothing passes.
+    Before a frame is delivered, `room` is waited for: until then nothing more is read.
     """
 
     def __init__(
@@ -81,11 +82,13 @@ class LinkStream:
         deliver: Callable[[bytes], None],
         limits: LinkLimits,
         delay: Callable[[], float] | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.counts = LinkCounts()
         self.code: str | None = None
         self.ended = trio.Event()
         self._stream, self._deliver, self._limits, self._delay = stream, deliver, limits, delay
+        self._room = room
         self._outbox = Outbox(limits.outbox_frames_max, limits.outbox_bytes_max)
         self._outbox_news = trio.Event()
         self._held = HoldQueue(limits.held_frames_max, limits.held_bytes_max)
@@ -183,6 +186,8 @@ class LinkStream:
             await self._held.wait_for_room(len(frame))
             self._held.put(frame, due)
             return
+        if self._room is not None:
+            await self._room()
         self._deliver_while_up(frame)
         if self.counts.frames_in % _POSTS_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
@@ -199,7 +204,7 @@ class LinkStream:
             self._held.put(None, trio.current_time() + delay)
 
     async def _release_held(self) -> None:
-        await self._held.release_to(self._deliver_while_up)
+        await self._held.release_to(self._deliver_while_up, self._room)
         self.end(self._held_code)
 
     def _deliver_while_up(self, frame: bytes) -> None:
