@@ -41,7 +41,7 @@ class HoldQueue:
     async def release_to(
         self, deliver: Callable[[bytes], None], room: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Deliver items as they fall due, and there is room. Returns when a None, the end, is due."""
+        """Deliver items as they fall due and have room. Returns when a None, the end, falls due."""
         delivered = 0
         while True:
             while not self._items:
