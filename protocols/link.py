@@ -7,8 +7,9 @@ import msgspec
 from protocols.bounds import Name, Nanoseconds, Node
 
 PROTOCOL = "/meshd/link/1.0.0"
-VERSION = 2
-"""2: gossip announces, and sums what it holds (`protocols.gossip`); 1 listed all of it."""
+VERSION = 3
+"""3: packets have a priority. 2: gossip announces, and sums what it holds (`protocols.gossip`). 1
+listed all of it."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from protocols.priority import Priority
 from protocols.types import Cid, Duration, JobId, LinkId, NodeId, PacketId
 
 
@@ -24,8 +25,11 @@ class CloseLink:
 
 @dataclass(frozen=True, slots=True)
 class SendFrame:
+    """Among frames that wait to leave on a link the lowest priority goes first, then the oldest."""
+
     link: LinkId
     frame: bytes
+    priority: Priority = Priority.CONTROL
 
 
 @dataclass(frozen=True, slots=True)
