@@ -85,7 +85,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return ("onnx", "command") if self.allow_command else ("onnx",)
+        return ("onnx", "wasm", "command") if self.allow_command else ("onnx", "wasm")
 
 
 def home_folder(flag: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:

@@ -44,6 +44,11 @@ WORK_NS_MAX = 86_400 * 1_000_000_000
 """A day: what one shard may be expected to take."""
 
 SHARDS_RENEWED_MAX = 1_024
+STAGES_MAX = 64
+INPUTS_MAX = 1_000
+"""Outputs of other shards that one shard takes: with their nodes they fit an offer."""
+
+FILES_MAX = 64
 OUTPUTS_MAX = 1_000
 TEXT_MAX = 1_024
 

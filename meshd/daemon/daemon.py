@@ -189,6 +189,9 @@ class Daemon:
     def _post(self, event: Event) -> None:
         self.driver.post(event)
 
+    async def _room(self) -> None:
+        await self.driver.room()
+
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             self.addresses = await self._start_links(nursery)
@@ -241,6 +244,7 @@ class Daemon:
             self.identity,
             listen,
             self._post,
+            room=self._room,
             requests=self.requests,
             emulate=partial(shared.light_seconds, self) if shared.light(self) == "held" else None,
             transport=shared.transport(self),

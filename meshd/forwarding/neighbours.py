@@ -33,7 +33,9 @@ from meshd.seam import (
 from meshd.trust.trust import Trust
 from protocols import LinkMessage
 from protocols.errors import ProtocolError
+from protocols.forward import Packet
 from protocols.link import VERSION, Hello
+from protocols.priority import Priority
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId, NodeId
 
@@ -106,7 +108,10 @@ class Neighbours:
     def frame(self, node: NodeId, message: LinkMessage) -> list[Effect]:
         """The effect that sends a message to a ready neighbour; nothing when it is not there."""
         link = self._ready.get(node)
-        return [] if link is None else [SendFrame(link, protocols.LINK.encode(message))]
+        if link is None:
+            return []
+        priority = message.priority if isinstance(message, Packet) else Priority.CONTROL
+        return [SendFrame(link, protocols.LINK.encode(message), priority)]
 
     def wants(self, node: NodeId) -> bool:
         """Whether a standing link to it is wanted."""

@@ -275,16 +275,18 @@ class Gossip:
         return effects
 
     def _accept(self, node: NodeId, entry: Entry, now: Instant, hops: int) -> list[Effect]:
-        record, statement, known = entry.record, entry.statement, self._table.get(entry.tag)
+        statement, known = entry.statement, self._table.get(entry.tag)
+        news = known is None or statement.sequence > known.statement.sequence
+        if news:  # before anything is believed of it: also that what was wanted has come
+            verify(entry.record, statement, self._verifier)
         holders = self._wants.came(entry.tag, statement.sequence, node, now)
-        if known is not None and statement.sequence <= known.statement.sequence:
+        if known is not None and not news:
             if statement.sequence == known.statement.sequence and node in self._peers:
                 self._peers[node].has(entry.tag)
             return []
         if statement.author == self._me and not isinstance(statement.body, Orbit):
             # Our own voice from a life before: number on from there, and say what is so now. Where
             # we have said nothing yet, whoever knows what is so hears what was.
-            verify(record, statement, self._verifier)
             self._sequence = max(self._sequence, statement.sequence)
             was = Learnt(self._me, statement.body, statement.issued_at)
             return self._reserve() + (self._again(known, now) if known else [was])
@@ -294,7 +296,6 @@ class Gossip:
             return []
         if known is None and len(self._table) >= TABLE_MAX:
             return [Note("gossip-table-full", {"author": statement.author, "max": TABLE_MAX})]
-        verify(record, statement, self._verifier)
         code = self._trust.refusal(statement, now)
         if code:
             return self._doubts.refuse(code, Waiting(node, entry, hops), now)

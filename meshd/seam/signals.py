@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from protocols import LinkMessage
+from protocols.priority import Priority
 from protocols.record import Body
 from protocols.types import Cid, Duration, Instant, LinkId, NodeId, PacketId
 
@@ -33,6 +34,7 @@ class PayloadOffered:
     lifetime_ns: Duration
     durable: bool = False
     """Whether each relay has it on disk before it accepts it; here, whoever offers it must."""
+    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -34,6 +36,7 @@ from protocols import LinkMessage
 from protocols.bounds import PAYLOAD_BYTES_MAX
 from protocols.forward import Accepted, Hop, Packet, Refused, Undelivered
 from protocols.link import VERSION, Hello
+from protocols.priority import Priority
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, LinkId, NodeId, PacketId
 from tests.trust.openly import open_trust
@@ -81,9 +84,11 @@ class Ship:
             self.router.handle(event, now)
         return self.forwarder.handle(event, now)
 
-    def offer(self, to: NodeId, lifetime_s: int = 60, now: int = T0, id: str = P) -> list[Effect]:
+    def offer(
+        self, to: NodeId, lifetime_s: int = 60, now: int = T0, id: str = P, **more: Any
+    ) -> list[Effect]:
         lifetime = lifetime_s * SECOND
-        return self.hear(PayloadOffered(PacketId(id), to, "app", b"hi", lifetime), now)
+        return self.hear(PayloadOffered(PacketId(id), to, "app", b"hi", lifetime, **more), now)
 
     def get(self, sender: NodeId, message: LinkMessage, now: int = T0) -> list[Effect]:
         return self.hear(MessageReceived(LinkId(NODES.index(sender)), sender, message), now)
@@ -110,7 +115,8 @@ def packet(
 
 
 def to(node: NodeId, message: LinkMessage) -> SendFrame:
-    return SendFrame(LinkId(NODES.index(node)), protocols.LINK.encode(message))
+    priority = message.priority if isinstance(message, Packet) else Priority.CONTROL
+    return SendFrame(LinkId(NODES.index(node)), protocols.LINK.encode(message), priority)
 
 
 def arrived(source: NodeId, *hops: NodeId) -> PayloadArrived:

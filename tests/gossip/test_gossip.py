@@ -242,6 +242,17 @@ def test_forged_record_closes_the_link() -> None:
     assert known(machine) == {}
 
 
+def test_a_forged_answer_does_not_pass_for_what_was_asked() -> None:
+    machine, forged = gossip(A), Record(record(Z, 9).statement, b"forged")
+    for link, node in ((1, B), (2, C)):
+        machine.handle(LinkReady(LinkId(link), node, True, 0), T0)
+        machine.handle(MessageReceived(LinkId(link), node, Have((Held(TAG, 9),))), T0)
+    assert CloseLink(LINK, "bad-signature") in give(machine, forged)
+    asked = protocols.LINK.encode(Ask((TAG,)))
+    effects = machine.handle(LinkLost(LINK, B, False, "bad-signature"), T0)
+    assert SendFrame(LinkId(2), asked) in effects
+
+
 @pytest.mark.parametrize("statement", [b"", b"\xc1", b"\x95\xa1\xff", b"\x91" * 9_000])
 def test_unreadable_record_closes_the_link(statement: bytes) -> None:
     machine = gossip(A)

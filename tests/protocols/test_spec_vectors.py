@@ -21,7 +21,17 @@ from protocols import client, gossip, record
 from protocols.certificate import Certificate, Sealed, unseal
 from protocols.forward import Hop
 from protocols.frame import FrameDecoder, encode_frame
-from protocols.job import JobSpec, Leased, Limits, ShardSpec
+from protocols.job import (
+    File,
+    Input,
+    JobSpec,
+    Leased,
+    Limits,
+    Placement,
+    Region,
+    ShardSpec,
+    Stage,
+)
 from protocols.link import PROTOCOL, VERSION
 from protocols.record import DOMAIN, Statement
 from protocols.tag import mark_of, tag_of
@@ -77,7 +87,8 @@ def structs() -> dict[str, Any]:
     )
     parts = (*parts, Sealed, Certificate, record.Revocations, record.Orbit)
     more = (record.LinkState, record.Standing, Limits, Leased, JobSpec, ShardSpec, client.Output)
-    return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more)}
+    jobs = (File, Input, Placement, Region, Stage)
+    return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more, *jobs)}
 
 
 def test_every_message_has_a_vector() -> None:
