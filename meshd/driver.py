@@ -17,6 +17,7 @@ from meshd.ports import BlobPort, ClockPort, ExecutorPort, LinkPort, StorePort
 from meshd.seam import (
     CloseLink,
     Effect,
+    ElementsHeard,
     Event,
     FrameReceived,
     LetterArrived,
@@ -43,6 +44,7 @@ from meshd.seam import (
 )
 from protocols.errors import MeshError
 from protocols.forward import PacketIds
+from protocols.record import Orbit
 from protocols.types import Instant
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ WATCHED_MAX = 1_024
 
 Told: TypeAlias = (
     ReportJob | Note | PayloadArrived | PayloadLost | LetterKept | LetterSettled | LetterArrived
-)
+    | ElementsHeard
+)  # fmt: skip
 """Effects that are for people and programs outside."""
 
 Witnessed: TypeAlias = LinkUp | LinkDown | PlanLoaded
@@ -81,6 +84,8 @@ class Ports:
     store: StorePort
     blobs: BlobPort
     executor: ExecutorPort
+    elements: Callable[[Orbit], None] = lambda orbit: None
+    """Who makes the plans, and hears of new elements here."""
 
 
 class Witness(Protocol):
@@ -272,6 +277,9 @@ class Driver:
                 self._write(effect)
             case ReleaseBlob(cid=cid):
                 ports.blobs.release(cid)
+            case ElementsHeard(orbit=orbit):
+                ports.elements(orbit)
+                self._tell(effect)
             case told if isinstance(told, _TOLD):
                 self._tell(told)
             case _:

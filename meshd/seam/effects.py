@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from protocols.priority import Priority
+from protocols.record import Orbit
 from protocols.types import Cid, Duration, JobId, LinkId, NodeId, PacketId
 
 
@@ -117,6 +118,13 @@ class Note:
 
     code: str
     fields: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsHeard:
+    """Somebody entitled to it has given new elements: to be planned by, from their instant on."""
+
+    orbit: Orbit
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def too_much(info: inspect.Type) -> Any:
     match info:
         case inspect.IntType(le=le, lt=lt):
             return le + 1 if le is not None else lt
-        case inspect.FloatType(le=le):
+        case inspect.FloatType(le=le) if le is not None:
             return le * 2
         case inspect.StrType(max_length=high) if high is not None:
             return "a" * (high + 1)
@@ -130,6 +130,10 @@ def too_much(info: inspect.Type) -> Any:
             return len(choice)
         case inspect.UnionType(types=kinds):
             return next(too_much(k) for k in kinds if not isinstance(k, inspect.NoneType))
+        case inspect.StructType(cls=cls, fields=fields):
+            beyond = {field.name: too_much(field.type) for field in fields}
+            name = next((name for name in beyond if beyond[name] is not None), None)
+            return name and msgspec.structs.replace(example(cls), **{name: beyond[name]})
     return None
 
 
