@@ -9,8 +9,8 @@ from protocols.certificate import Sealed
 
 PROTOCOL = "/meshd/link/1.0.0"
 VERSION = 3
-"""3: certificates, what operators say by gossip, priorities of packets. 2: gossip announces, and
-sums what it holds (`protocols.gossip`). 1 listed all of it."""
+"""3: certificates, what operators say by gossip, and packets have a priority. 2: gossip announces,
+and sums what it holds (`protocols.gossip`). 1 listed all of it."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):

@@ -275,10 +275,10 @@ class Gossip:
         return effects
 
     def _accept(self, node: NodeId, entry: Entry, now: Instant, hops: int) -> list[Effect]:
-        statement, known = entry.statement, self._table.get(entry.tag)
+        record, statement, known = entry.record, entry.statement, self._table.get(entry.tag)
         news = known is None or statement.sequence > known.statement.sequence
         if news:  # before anything is believed of it: also that what was wanted has come
-            verify(entry.record, statement, self._verifier)
+            verify(record, statement, self._verifier)
         holders = self._wants.came(entry.tag, statement.sequence, node, now)
         if known is not None and not news:
             if statement.sequence == known.statement.sequence and node in self._peers:
