@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from meshd.adapters.authority import BOOK, CARD, KEY, Authority
+from meshd.adapters.capability import Bounds, grant
 from meshd.adapters.identity import load_or_create
 from meshd.adapters.trustfile import CERTIFICATE, certificate_text, read_trust
 from meshd.config import Config
@@ -21,9 +22,13 @@ from meshd.ephemeris import Elements, format_time
 from meshd.ephemeris.published import ORBIT_TTL_NS, orbit_of
 from meshd.ephemeris.succession import TICK_NS
 from meshd.seam import Note
+from protocols.client import Kept, Permit, Status, Submit
 from protocols.errors import InputError, MeshError, NotFound
-from protocols.types import HOUR, MINUTE, SECOND, NodeId
+from protocols.job import JobSpec, ShardSpec
+from protocols.types import HOUR, MINUTE, SECOND, JobId, NodeId
+from tests.adapters.test_requests import chunks
 from tests.daemon.conftest import Yard, until
+from tests.daemon.test_clients import ask
 from tests.daemon.test_renewal import SETS, omm
 from tests.topology.skies import NOON
 
@@ -223,6 +228,32 @@ async def test_one_address_is_enough_and_is_kept(yard: Yard) -> None:
     await until(lambda: linked(d, b))
     await d.console.name_bootstrap(str(b.identity.node_id), False)
     assert d.console.bootstrap() == []
+
+
+# --- clients -----------------------------------------------------------------------------------
+
+
+async def test_clients_need_a_capability_where_there_are_operators(quick: Yard) -> None:
+    acme, rival = operator(quick, "acme"), operator(quick, "rival")
+    a = await member(quick, "a", acme, accept_jobs="yes", allow_command=True)
+    until_ = quick.shared.clock.now() + HOUR
+    bounds = Bounds(until_, kinds=("command",), slots=2)
+    permit = Permit(grant(acme.seed(), bounds))
+    spec = JobSpec("j", "command", (ShardSpec(command=("sleep", "30")),) * 2)
+    assert (await ask(a, Submit("one", spec))).code == "no-capability"
+    assert (await ask(a, *chunks(b"data"))).code == "no-capability"
+    foreign = Permit(grant(rival.seed(), bounds))
+    assert (await ask(a, foreign, Submit("one", spec))).code == "bad-capability"
+    assert isinstance(await ask(a, permit, *chunks(b"data")), Kept)
+    large = msgspec.structs.replace(spec, shards=spec.shards * 2)
+    assert (await ask(a, permit, Submit("one", large))).code == "capability-refused"
+    assert (await ask(a, permit, Submit("one", spec))).status == "running"
+    assert (await ask(a, permit, Submit("one", spec))).status == "running"  # the same job
+    assert (await ask(a, permit, Submit("two", spec))).code == "capability-refused"  # 2 and 2
+    await a.console.cancel("one")
+    assert (await ask(a, permit, Submit("two", spec))).status == "running"
+    assert (await ask(a, Status(JobId("two")))).status == "running"  # who knows it may ask
+    assert not any("right" in str(row) or permit.token in str(row) for row in a.console.jobs())
 
 
 # --- an operator's folder ---------------------------------------------------------------------
