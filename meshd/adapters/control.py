@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import msgspec
 import trio
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -18,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from meshd.adapters.api_socket import choose_socket, drop_socket
+from meshd.adapters.bodies import Address, Bootstrap, Job, NewElements, Node, Nothing, Ping, Signed
 from meshd.adapters.control_requests import (
     body_of,
     client_gone,
@@ -33,6 +33,7 @@ from meshd.adapters.control_requests import (
     whole_body,
 )
 from meshd.adapters.http import serve_http
+from meshd.adapters.openapi import document
 from meshd.router.wish import PARAMETERS, Wish, wish_of
 from protocols.errors import InputError, MeshError
 from protocols.letter import INBOX
@@ -89,46 +90,6 @@ class Backend(Protocol):
     def stop(self) -> None: ...
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
-class Address(msgspec.Struct, forbid_unknown_fields=True):
-    address: str
-
-
-class NewElements(msgspec.Struct, forbid_unknown_fields=True):
-    at: str
-    documents: dict[str, str]
-    publish: bool = False
-    """To all by gossip, signed by this node; else to this daemon alone."""
-
-
-class Signed(msgspec.Struct, forbid_unknown_fields=True):
-    records: list[bytes]
-    """msgpack of each, in base64."""
-
-
-class Bootstrap(msgspec.Struct, forbid_unknown_fields=True):
-    address: str
-    wanted: bool = True
-
-
-class Node(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-
-
-class Ping(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-    count: int = 1
-    interval_s: float = 1.0
-
-
-class Job(msgspec.Struct, forbid_unknown_fields=True):
-    spec: Json
-    id: str | None = None
-
-
 async def serve_control(
     backend: Backend, home: Path, *, task_status: TaskStatus[Path] = trio.TASK_STATUS_IGNORED
 ) -> None:
@@ -168,6 +129,7 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/id", api.get(backend.identity)),
         ("GET", "/v1/events", api.tell),
         ("GET", "/metrics", api.metrics),
+        ("GET", "/v1/openapi.json", api.get(document)),
         ("GET", "/v1/peers", api.get(backend.peers)),
         ("GET", "/v1/nodes", api.get(backend.nodes)),
         ("GET", "/v1/links", api.links),
