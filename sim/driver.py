@@ -13,6 +13,7 @@ from meshd.blobs.fetch import BLOB_PORT, piece_of, written
 from meshd.seam import (
     CloseLink,
     Effect,
+    ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -68,6 +69,7 @@ class Performer:
             LetterKept: self._tell,
             LetterSettled: self._tell,
             LetterArrived: self._read_letter,
+            ElementsHeard: self._tell,
         }
 
     def perform(self, host: Host, effects: list[Effect]) -> None:
