@@ -1,0 +1,124 @@
+"""Jobs of stages and of WebAssembly through real daemons, by command and by program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from wasmtime import wat2wasm
+
+from meshd.client import Job, Mesh, Stage
+from protocols.errors import InputError, MeshError
+from tests.cli.conftest import Homes, meshd
+
+CAT = """
+(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "_start")
+    (loop $more
+      (i32.store (i32.const 0) (i32.const 1024))
+      (i32.store (i32.const 4) (i32.const 4096))
+      (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (if (i32.load (i32.const 8)) (then
+        (i32.store (i32.const 4) (i32.load (i32.const 8)))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (br $more))))))
+"""
+
+SORTED = """
+[stages.pass]
+kind = "wasm"
+model = "cat.wasm"
+input = "words.txt"
+shards = 3
+estimate_s = 0.1
+[stages.pass.limits]
+fuel = 10_000_000
+
+[stages.sort]
+kind = "command"
+command = ["sort"]
+after = ["pass"]
+
+[stages.merge]
+kind = "command"
+command = ["sh", "-c", "sort -m in/0 in/1 in/2"]
+after = ["sort"]
+takes = "all"
+"""
+WORDS = [f"word {number * 7919 % 1000:03}\n" for number in range(300)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cat.wasm").write_bytes(wat2wasm(CAT))
+    (tmp_path / "words.txt").write_text("".join(WORDS))
+    return tmp_path
+
+
+def test_stages_sort_a_text_and_only_the_last_is_the_result(mesh: Homes, folder: Path) -> None:
+    (folder / "sorted.toml").write_text(SORTED)
+    ran = meshd("job", "submit", str(folder / "sorted.toml"), "--json", home=mesh["bob"])
+    assert (ran.code, ran.json["status"]) == (0, "completed"), ran
+    assert ran.json["counts"]["delivered"] == 7
+    job = ran.json["job"]
+    assert meshd("job", "result", job, home=mesh["bob"]).out == "".join(sorted(WORDS))
+    rows = meshd("job", "show", job, "--json", home=mesh["bob"]).json["shard_list"]
+    assert [row["stage"] for row in rows] == ["pass"] * 3 + ["sort"] * 3 + ["merge"]
+    assert "sort" in meshd("job", "show", job, home=mesh["bob"]).out
+
+
+def test_a_program_submits_waits_and_reads(mesh: Homes, folder: Path) -> None:
+    bob = Mesh(mesh["bob"])
+    twice = Stage(kind="command", command=("sh", "-c", "cat in/0 in/1"), after=("a", "b"))
+    cat = Stage(kind="wasm", model="cat.wasm", input="words.txt", split="whole")
+    job = Job(name="twice", stages={"both": twice, "a": cat, "b": cat})
+    name = bob.submit(job, "twice-1", folder)
+    assert bob.wait(name)["status"] == "completed"
+    assert bob.result(name) == ["".join(WORDS).encode() * 2]
+    assert bob.submit(job, "twice-1", folder) == name
+    with pytest.raises(MeshError) as other:
+        bob.submit(Job(kind="wasm", model="cat.wasm"), "twice-1", folder)
+    assert other.value.code == "job-exists"
+    with pytest.raises(InputError) as refused:
+        bob.submit(Job(kind="wasm", command=("x",), deadline_s=-1), None, folder)
+    assert refused.value.message.count("\n") == 1  # two faults
+
+
+@pytest.mark.parametrize(
+    ("wat", "code"),
+    [
+        ('(module (func (export "_start") (loop $on (br $on))))', "fuel-limit"),
+        ('(module (memory 65536) (func (export "_start")))', "memory-limit"),
+        ('(module (import "env" "f" (func)) (func (export "_start")))', "unknown-import"),
+    ],
+)
+def test_a_module_that_may_not_fails_its_job_with_the_code(
+    mesh: Homes, tmp_path: Path, wat: str, code: str
+) -> None:
+    (tmp_path / "m.wasm").write_bytes(wat2wasm(wat))
+    (tmp_path / "m.toml").write_text('kind = "wasm"\nmodel = "m.wasm"\nlimits = {fuel = 1000000}\n')
+    ran = meshd("job", "submit", str(tmp_path / "m.toml"), "--json", home=mesh["bob"])
+    assert (ran.code, ran.json["status"], ran.json["code"]) == (6, "failed", code)
+
+
+def test_conditions_nobody_can_keep_are_refused(mesh: Homes, folder: Path) -> None:
+    text = 'kind = "wasm"\nmodel = "cat.wasm"\n'
+    (folder / "s.toml").write_text(text + "[placement]\nsunlit = true\n")
+    refused = meshd("job", "submit", str(folder / "s.toml"), home=mesh["bob"])
+    assert (refused.code, "[placement-not-supported]" in refused.err) == (2, True)
+    (folder / "v.toml").write_text(text + 'verify = "vote:3"\n')
+    refused = meshd("job", "submit", str(folder / "v.toml"), home=mesh["bob"])
+    assert (refused.code, "[verify-not-supported]" in refused.err) == (2, True)
+
+
+def test_a_job_file_is_validated_without_a_daemon(folder: Path) -> None:
+    (folder / "sorted.toml").write_text(SORTED)
+    ran = meshd("job", "validate", str(folder / "sorted.toml"), "--json")
+    assert ran.json["stages"] == {"pass": 3, "sort": 3, "merge": 1}
+    (folder / "bad.toml").write_text(SORTED + 'shards = 0\nafte = "x"\n')
+    bad = meshd("job", "validate", str(folder / "bad.toml"))
+    assert (bad.code, bad.err.count("\n")) == (2, 2)
+    assert "line 22: unknown key 'stages.merge.afte'; did you mean 'after'?" in bad.err
