@@ -16,6 +16,7 @@ from meshd.seam import (
     ShardFinished,
     StopShard,
 )
+from meshd.trust.trust import Trust
 from protocols.bounds import SHARDS_RENEWED_MAX
 from protocols.job import Accept, Decline, Finished, Leased, Offer, Release, Renew
 from protocols.record import Beacon
@@ -25,6 +26,9 @@ FETCH_NS = 60 * SECOND
 RENEWALS_A_LEASE = 3
 RENEWAL_GAP_MIN_NS = 500 * MILLISECOND
 """However short a lease an offer asks for."""
+
+FOREIGN_SHARE = 3
+"""One part in so many of a node's slots is the most that one foreign operator may fill."""
 
 HELD_MAX = 4_096
 """Finished and not yet released ones included."""
@@ -86,9 +90,10 @@ class WorkPolicy:
 class Holder:
     """Runs what it accepted, as many at once as it has slots, and says so in its beacon."""
 
-    def __init__(self, me: NodeId, policy: WorkPolicy) -> None:
+    def __init__(self, me: NodeId, policy: WorkPolicy, trust: Trust) -> None:
         self._me = me
         self._policy = policy
+        self._trust = trust
         self._idle = policy.idle
         self._mail = Mail(me, "h")
         self._held: dict[Lease, Holding] = {}
@@ -195,9 +200,23 @@ class Holder:
             return "kind-not-allowed"
         if self._policy.slots == 0:
             return "no-slots"
+        if barred := self._trust.bars(scheduler):
+            return barred
+        if self._crowded_by(scheduler):
+            return "foreign-share"
         busy = sum(holding.stage is not Stage.DONE for holding in self._held.values())
         full = busy >= self._policy.slots + QUEUE_MAX or len(self._held) >= HELD_MAX
         return "queue-full" if full else ""
+
+    def _crowded_by(self, scheduler: NodeId) -> bool:
+        """Whether another operator than ours has as much of this node already as it may."""
+        trust = self._trust
+        theirs = trust.operator_of(scheduler)
+        if trust.policy.open or scheduler == self._me or theirs == trust.operator_of(self._me):
+            return False
+        busy = (h for h in self._held.values() if h.stage is not Stage.DONE)
+        held = sum(trust.operator_of(holding.scheduler) == theirs for holding in busy)
+        return held >= self._policy.slots // FOREIGN_SHARE
 
     def _start(self, now: Instant) -> list[Effect]:
         """Start what is ready while there are slots: the highest priority, then the oldest."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from protocols.priority import Priority
+from protocols.record import Orbit
 from protocols.types import Cid, Duration, JobId, LinkId, NodeId, PacketId
 
 
@@ -24,8 +26,11 @@ class CloseLink:
 
 @dataclass(frozen=True, slots=True)
 class SendFrame:
+    """Among frames that wait to leave on a link the lowest priority goes first, then the oldest."""
+
     link: LinkId
     frame: bytes
+    priority: Priority = Priority.CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,13 @@ class Note:
 
     code: str
     fields: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsHeard:
+    """Somebody entitled to it has given new elements: to be planned by, from their instant on."""
+
+    orbit: Orbit
 
 
 @dataclass(frozen=True, slots=True)

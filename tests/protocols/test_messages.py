@@ -57,7 +57,7 @@ def values(info: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - a tabl
             return st.text(st.characters(codec="utf-8"), min_size=low or 0, max_size=min(high, 70))
         case inspect.BytesType(max_length=high):
             return st.binary(max_size=min(high, 200))
-        case inspect.LiteralType(values=choices):
+        case inspect.LiteralType(values=choices) | inspect.EnumType(cls=choices):
             return st.sampled_from(choices)
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
             return st.lists(values(item), min_size=low or 0, max_size=min(high, 3)).map(tuple)
@@ -98,6 +98,8 @@ def _plain(info: inspect.Type) -> Any:
             return b""
         case inspect.LiteralType(values=choices):
             return choices[0]
+        case inspect.EnumType(cls=choice):
+            return next(iter(choice))
         case inspect.VarTupleType(item_type=item, min_length=low):
             return (_plain(item),) * (low or 0)
         case inspect.TupleType(item_types=items):
@@ -114,7 +116,7 @@ def too_much(info: inspect.Type) -> Any:
     match info:
         case inspect.IntType(le=le, lt=lt):
             return le + 1 if le is not None else lt
-        case inspect.FloatType(le=le):
+        case inspect.FloatType(le=le) if le is not None:
             return le * 2
         case inspect.StrType(max_length=high) if high is not None:
             return "a" * (high + 1)
@@ -124,8 +126,14 @@ def too_much(info: inspect.Type) -> Any:
             return (_plain(item),) * (high + 1)
         case inspect.TupleType(item_types=items):
             return (too_much(items[0]), *map(_plain, items[1:]))
+        case inspect.EnumType(cls=choice):
+            return len(choice)
         case inspect.UnionType(types=kinds):
             return next(too_much(k) for k in kinds if not isinstance(k, inspect.NoneType))
+        case inspect.StructType(cls=cls, fields=fields):
+            beyond = {field.name: too_much(field.type) for field in fields}
+            name = next((name for name in beyond if beyond[name] is not None), None)
+            return name and msgspec.structs.replace(example(cls), **{name: beyond[name]})
     return None
 
 

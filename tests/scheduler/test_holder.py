@@ -31,6 +31,7 @@ from protocols.job import (
     Renew,
 )
 from protocols.types import MILLISECOND, SECOND, Cid, JobId, NodeId
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 ME, BOSS, OTHER = NodeId("me"), NodeId("boss"), NodeId("other")
@@ -49,7 +50,7 @@ def offer(shard: int = 0, *, blobs: bool = False, lease_s: float = 6.0, epoch: i
 
 
 def holder(slots: int = 1, kinds: tuple[str, ...] = ("onnx", "command")) -> Holder:
-    return Holder(ME, WorkPolicy(slots, kinds))
+    return Holder(ME, WorkPolicy(slots, kinds), open_trust(ME))
 
 
 def mail(effects: list[Effect]) -> list[tuple[NodeId, JobMessage]]:
@@ -139,12 +140,12 @@ def test_results_nobody_releases_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_unwelcome_work_is_declined(policy: WorkPolicy, code: str) -> None:
-    machine = Holder(ME, policy)
+    machine = Holder(ME, policy, open_trust(ME))
     assert mail(machine.offered(BOSS, offer(), T0)) == [(BOSS, Decline(J, 0, 1, code))]
 
 
 def test_own_work_is_not_remote() -> None:
-    machine = Holder(ME, WorkPolicy(1, ("command",), remote=False))
+    machine = Holder(ME, WorkPolicy(1, ("command",), remote=False), open_trust(ME))
     assert mail(machine.offered(ME, offer(), T0)) == [(ME, Accept(J, 0, 1))]
 
 
