@@ -20,6 +20,7 @@ from meshd.jobs import building, checks, reading
 from protocols.cid import cid_of
 from protocols.errors import InputError, MeshError
 from protocols.job import JobSpec
+from protocols.types import SECOND
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -44,6 +45,12 @@ def submit(
     shards: Annotated[
         int | None, typer.Option("--shards", min=1, max=10_000, help="How many pieces.")
     ] = None,
+    split: Annotated[
+        int, typer.Option("--split", min=1, max=64, help="Cut the model into so many stages.")
+    ] = 1,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", help="How long it may take, as 90s or 5m.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--id", help="The job's id: the same id twice submits once.")
     ] = None,
@@ -60,8 +67,12 @@ def submit(
         written = replace(written, job=structs.replace(written.job, shards=shards))
     client = Client(home)
     client.get("/v1/id")  # no daemon: say so before anything is cut
-    spec = building.build(written, client.put_blob)
+    spec = building.build(written, client.put_blob, split)
     spec["sink"] = sink or spec["sink"]
+    if deadline is not None:
+        from meshd.ephemeris.timescale import parse_duration  # with numpy
+
+        spec["deadline_s"] = parse_duration(deadline) / SECOND
     accepted = client.post("/v1/jobs", spec=spec, id=name)
     if accepted["existing"]:
         say(f"{accepted['job']} was accepted before")

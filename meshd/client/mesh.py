@@ -49,8 +49,12 @@ class Mesh:
 
     # --- jobs -----------------------------------------------------------------------------------
 
-    def submit(self, job: Job | Path, id: str | None = None, folder: Path | None = None) -> str:
+    def submit(
+        self, job: Job | Path, id: str | None = None, folder: Path | None = None, split: int = 1
+    ) -> str:
         """Hand a job to the mesh; its id. The same id with the same job again is that job.
+
+        `split` cuts its model into so many stages, each on the node that suits it.
 
         A `Job` names its files from `folder`, or from where the program runs; a job file, from
         where it lies. Raises InputError "bad-job-file" with every fault, or why it was refused.
@@ -60,7 +64,7 @@ class Mesh:
             written = check_job(document, folder or Path.cwd(), "the job", "job")
         else:
             written = read_job(job)
-        spec = build(written, self._client.put_blob)
+        spec = build(written, self._client.put_blob, split)
         return str(self._client.post("/v1/jobs", spec=spec, id=id)["job"])
 
     def job(self, id: str) -> dict[str, Any]:

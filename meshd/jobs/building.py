@@ -13,14 +13,20 @@ from meshd.jobs.cutting import command_of, inputs_of, read_file
 from meshd.jobs.reading import Written
 from meshd.jobs.specification import Job, Stage, Work
 from meshd.jobs.stagelist import ordered, widths
+from protocols.errors import InputError
 
 Put = Callable[[bytes], str]
 """Keeps a blob; its name."""
 
 
-def build(written: Written, put: Put) -> dict[str, Any]:
-    """The job as `JobSpec` of builtin types. Raises InputError where a file cannot be cut."""
+def build(written: Written, put: Put, stages: int = 1) -> dict[str, Any]:
+    """The job as `JobSpec` of builtin types; its model cut into so many stages.
+
+    Raises InputError where a file cannot be cut.
+    """
     job, folder = written.job, written.folder
+    if stages > 1:
+        return _pipeline(job, folder, put, stages)
     order, _ = ordered(job.stages)
     counts = widths(job.stages, order) if order else {"": job.shards or len(job.inputs) or 1}
     first: dict[str, int] = {}
@@ -39,6 +45,10 @@ def build(written: Written, put: Put) -> dict[str, Any]:
                     "takes": _takes(work, shard, first, counts),
                 }
             )
+    return _whole(job, works, shards)
+
+
+def _whole(job: Job, works: list[dict[str, Any]], shards: list[dict[str, Any]]) -> dict[str, Any]:
     own, *others = works
     return {
         **own,
@@ -52,6 +62,29 @@ def build(written: Written, put: Put) -> dict[str, Any]:
         "placement": _placement(job),
         "verify": job.verify,
     }
+
+
+def _pipeline(job: Job, folder: Path, put: Put, count: int) -> dict[str, Any]:
+    """Each stage a row of shards, one for each piece of the input."""
+    from meshd.jobs.pipeline import split_model  # with onnx: only for who splits
+
+    if job.stages or job.kind != "onnx":
+        message = "a model is split into stages in a job of kind onnx that has none of its own"
+        raise InputError("usage", message)
+    width = job.shards or len(job.inputs) or 1
+    parts = split_model(read_file(folder / job.model, "model"), count)
+    whole = sum(part.flop for part in parts)
+    inputs = [put(data) for data in inputs_of(job, width, folder) if data is not None]
+    works, shards = [], []
+    for stage, part in enumerate(parts):
+        share = job.seconds * (part.flop / whole if whole else 1 / count)
+        work = {"name": f"{stage + 1}/{count}", **_work(job, folder, put)}
+        works.append({**work, "model": put(part.model), "estimate_s": max(1e-3, share)})
+        for shard, cid in enumerate(inputs):
+            takes = [taken * width + shard for taken in part.takes]
+            own = cid if part.reads_input else None
+            shards.append({"input": own, "command": [], "stage": stage, "takes": takes})
+    return _whole(job, works, shards)
 
 
 def _work(work: Work, folder: Path, put: Put) -> dict[str, Any]:
