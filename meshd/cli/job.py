@@ -190,6 +190,31 @@ def watch(job: JobName, home: Home = None, json: Json = False) -> None:
 
 
 @app.command()
+def logs(
+    job: JobName,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the job is over.")] = False,
+    shard: Annotated[
+        int | None, typer.Option("--shard", min=0, help="What this one says alone.")
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """What its shards say on standard error; the last 64 KB of a job are kept.
+
+    Example: meshd job logs -f 3f2a
+    """
+    asked = job_path(job, f"/logs?follow={'yes' if follow else 'no'}")
+    for line in Client(home).lines(asked):
+        if shard is not None and line["shard"] != shard:
+            continue
+        if json:
+            emit(line)
+            continue
+        for text in line["text"].splitlines():
+            typer.echo(f"{line['at']} {line['node_name']} shard {line['shard']}: {text}")
+
+
+@app.command()
 def cancel(job: JobName, home: Home = None, json: Json = False) -> None:
     """Stop a job.
 

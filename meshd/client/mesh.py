@@ -85,6 +85,11 @@ class Mesh:
         rows = self._client.get(job_path(id, "/result"))
         return [self._client.blob(row["cid"]) for row in rows]
 
+    def logs(self, id: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+        """What its shards have said on standard error: text with its shard, node and instant."""
+        asked = "yes" if follow else "no"
+        yield from self._client.lines(job_path(id, f"/logs?follow={asked}"))
+
     def cancel(self, id: str) -> dict[str, Any]:
         return dict(self._client.post(job_path(id, "/cancel")))
 

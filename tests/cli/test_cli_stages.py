@@ -48,6 +48,7 @@ command = ["sh", "-c", "sort -m in/0 in/1 in/2"]
 after = ["sort"]
 takes = "all"
 """
+SPIN = '(module (func (export "_start") (loop $on (br $on))))'
 WORDS = [f"word {number * 7919 % 1000:03}\n" for number in range(300)]
 
 
@@ -122,3 +123,50 @@ def test_a_job_file_is_validated_without_a_daemon(folder: Path) -> None:
     bad = meshd("job", "validate", str(folder / "bad.toml"))
     assert (bad.code, bad.err.count("\n")) == (2, 2)
     assert "line 22: unknown key 'stages.merge.afte'; did you mean 'after'?" in bad.err
+
+
+def test_logs_are_followed_from_afar(mesh: Homes, folder: Path) -> None:
+    text = (
+        'kind = "command"\nshards = 2\ncommand = ["sh", "-c", "echo {shard} says >&2; sleep 1"]\n'
+    )
+    (folder / "talk.toml").write_text(text)
+    file = str(folder / "talk.toml")
+    job = meshd("job", "submit", file, "--detach", "--json", home=mesh["bob"]).json["job"]
+    ran = meshd("job", "logs", "-f", job, home=mesh["bob"])
+    assert sorted(line.split(" shard ")[1] for line in ran.out.splitlines()) == [
+        "0: 0 says", "1: 1 says",
+    ]  # fmt: skip
+    again = list(Mesh(mesh["bob"]).logs(job))
+    assert {line["node_name"] for line in again} <= {"alice", "carol"}
+    assert meshd("job", "logs", "nothing", home=mesh["bob"]).code == 4
+
+
+def test_links_are_answered_while_every_worker_spins(mesh: Homes, tmp_path: Path) -> None:
+    """Shards that never end are still at work when all pings have come back: nothing waits."""
+    (tmp_path / "spin.wasm").write_bytes(wat2wasm(SPIN))
+    text = (
+        'kind = "wasm"\nmodel = "spin.wasm"\nshards = 12\nestimate_s = 9\nlimits = {wall_s = 300}\n'
+    )
+    (tmp_path / "spin.toml").write_text(text)
+    bob = mesh["bob"]
+    file = str(tmp_path / "spin.toml")
+    job = meshd("job", "submit", file, "--detach", "--json", home=bob).json["job"]
+    for _ in range(60):
+        shown = meshd("job", "show", job, "--json", home=bob).json
+        holders = {row["holder_name"] for row in shown["shard_list"] if row["phase"] == "held"}
+        if shown["counts"]["held"] == 12:
+            break
+    assert holders == {"alice", "bob", "carol"}
+    for name in ("alice", "carol"):
+        ping = meshd("ping", name, "-c", "20", "--json", home=bob)
+        assert ping.code == 0 and ping.json["received"] == 20, ping
+    after = meshd("job", "show", job, "--json", home=bob).json
+    assert (after["counts"]["held"], after["replaced"]) == (12, 0)  # no lease has ended meanwhile
+    assert meshd("job", "cancel", job, "--json", home=bob).json["status"] == "cancelled"
+    for name in ("alice", "bob", "carol"):  # and the cancellation reaches every shard
+        for _ in range(40):
+            nodes = meshd("nodes", "--json", home=mesh[name]).json
+            row = next(row for row in nodes if row["name"] == name)
+            if not row["running"] and not row["queued"]:
+                break
+        assert (row["running"], row["queued"]) == (0, 0), row
