@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from magika import Magika
 from wasmtime import wat2wasm
 
+import meshd as meshd_package
 from meshd.client import Job, Mesh, Stage
+from meshd.examples.filetypes import files_below
 from protocols.errors import InputError, MeshError
 from tests.cli.conftest import Homes, meshd
 
@@ -170,3 +173,13 @@ def test_links_are_answered_while_every_worker_spins(mesh: Homes, tmp_path: Path
             if not row["running"] and not row["queued"]:
                 break
         assert (row["running"], row["queued"]) == (0, 0), row
+
+
+def test_magikas_model_labels_a_folder_on_the_mesh_as_the_package_does(mesh: Homes) -> None:
+    folder = Path(meshd_package.__file__).parent / "examples"
+    paths = files_below(folder)
+    labels = [str(found.output.label) for found in Magika().identify_paths(paths)]
+    for split in ("1", "2"):
+        ran = meshd("example", "magika", str(folder), "--split", split, "--json", home=mesh["bob"])
+        assert ran.code == 0, ran
+        assert [row["label"] for row in ran.json] == labels
