@@ -84,6 +84,7 @@ class Backend(Protocol):
     async def submit(self, spec: Json, name: str | None) -> Json: ...
     async def cancel(self, name: str) -> Json: ...
     def watch(self, name: str) -> AsyncIterator[Json]: ...
+    def logs(self, name: str, *, follow: bool) -> AsyncIterator[Json]: ...
     def blobs(self) -> list[Json]: ...
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json: ...
     def get_blob(self, cid: str) -> tuple[int, Iterator[bytes]]: ...
@@ -150,6 +151,7 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/jobs/{job}", api.get_job(backend.job)),
         ("GET", "/v1/jobs/{job}/result", api.get_job(backend.result)),
         ("GET", "/v1/jobs/{job}/events", api.events),
+        ("GET", "/v1/jobs/{job}/logs", api.logs),
         ("POST", "/v1/jobs/{job}/cancel", api.cancel),
         ("POST", "/v1/connect", api.connect),
         ("POST", "/v1/disconnect", api.disconnect),
@@ -289,6 +291,14 @@ class _Api:
         name = request.path_params["job"]
         self._backend.job(name)  # an unknown job is refused before the stream begins
         return stream(request, self._backend.watch(name))
+
+    async def logs(self, request: Request) -> Response:
+        follow = only(request, "follow").get("follow", "no")
+        if follow not in ("yes", "no"):
+            raise InputError("bad-request", f"follow={follow}: yes or no")
+        name = request.path_params["job"]
+        self._backend.job(name)
+        return stream(request, self._backend.logs(name, follow=follow == "yes"))
 
     async def put_blob(self, request: Request) -> Response:
         try:
