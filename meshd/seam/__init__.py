@@ -41,6 +41,7 @@ from meshd.seam.events import (
     RecordsLoaded,
     RosterLoaded,
     ShardFinished,
+    ShardSaid,
     Started,
     Woke,
 )
@@ -109,6 +110,7 @@ __all__ = [
     "RunShard",
     "SendFrame",
     "ShardFinished",
+    "ShardSaid",
     "Signal",
     "StandingWanted",
     "Started",
@@ -133,6 +135,7 @@ Event: TypeAlias = (
     | JobSubmitted
     | JobCancelled
     | ShardFinished
+    | ShardSaid
     | BlobRejected
     | Signal
 )
