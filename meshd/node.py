@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from meshd.blobs.fetch import Blobs
+from meshd.blobs.blobs import Blobs
 from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
@@ -16,6 +16,8 @@ from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.scheduler import Scheduler
 from meshd.seam import (
     BlobFailed,
+    BlobKept,
+    BlobOpened,
     BlobRejected,
     BlobStored,
     BlobUnwanted,
@@ -38,6 +40,8 @@ from meshd.seam import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
+    PayloadTaken,
+    PieceWritten,
     PlanLoaded,
     Publish,
     RecordsLoaded,
@@ -121,14 +125,15 @@ class Node:
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
             PayloadArrived: (forwarder, blobs, letters, scheduler, echo),
-            PayloadLost: (letters, scheduler),
+            PayloadLost: (blobs, letters, scheduler),
+            PayloadTaken: (blobs,),
             LetterPosted: (letters,),
             LetterTaken: (letters,),
             JobSubmitted: (scheduler,),
             JobCancelled: (scheduler,),
             ShardFinished: (blobs, scheduler),
             BlobStored: (blobs, scheduler),
-            BlobRejected: (blobs,),
+            **dict.fromkeys((BlobOpened, PieceWritten, BlobRejected, BlobKept), (blobs,)),
             BlobWanted: (blobs,),
             BlobUnwanted: (blobs,),
             BlobFailed: (scheduler,),
@@ -189,7 +194,7 @@ class Node:
             if isinstance(effect, PayloadArrived) and effect.port not in OWN_PORTS:
                 joined.append(effect)
                 continue
-            if isinstance(effect, PayloadLost):
+            if isinstance(effect, PayloadLost | BlobFailed):
                 joined.append(effect)
             signal: Event = effect  # type: ignore[assignment]
             joined += self._deliver(signal, now)

@@ -82,6 +82,8 @@ class Backend(Protocol):
     def blobs(self) -> list[Json]: ...
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json: ...
     def get_blob(self, cid: str) -> tuple[int, Iterator[bytes]]: ...
+    def fetch_blob(self, cid: str, node: str) -> AsyncIterator[Json]: ...
+    async def keep_blob(self, cid: str, kept: bool) -> Json: ...
     def stop(self) -> None: ...
 
 
@@ -100,6 +102,10 @@ class NewElements(msgspec.Struct, forbid_unknown_fields=True):
 
 class Node(msgspec.Struct, forbid_unknown_fields=True):
     node: str
+
+
+class Kept(msgspec.Struct, forbid_unknown_fields=True):
+    kept: bool
 
 
 class Ping(msgspec.Struct, forbid_unknown_fields=True):
@@ -178,6 +184,8 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/blobs", api.get(backend.blobs)),
         ("PUT", "/v1/blobs", api.put_blob),
         ("GET", "/v1/blobs/{cid}", api.get_blob),
+        ("POST", "/v1/blobs/{cid}/fetch", api.fetch_blob),
+        ("POST", "/v1/blobs/{cid}/keep", api.keep_blob),
     ]
     return Starlette(
         routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in table],
@@ -314,6 +322,16 @@ class _Api:
         return StreamingResponse(
             turn_by_turn(chunks), headers=headers, media_type="application/octet-stream"
         )
+
+    async def fetch_blob(self, request: Request) -> Response:
+        """NDJSON: how far it is, until it is there or has failed; wanted while somebody listens."""
+        body = await body_of(request, Node)
+        rows = self._backend.fetch_blob(request.path_params["cid"], body.node)
+        return stream(request, rows)
+
+    async def keep_blob(self, request: Request) -> Response:
+        body = await body_of(request, Kept)
+        return json_answer(await self._backend.keep_blob(request.path_params["cid"], body.kept))
 
     async def stop(self, request: Request) -> Response:
         await body_of(request, Nothing)

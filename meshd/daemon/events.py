@@ -10,6 +10,7 @@ from meshd.daemon.names import Names
 from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
 from meshd.seam import (
+    BlobFailed,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -100,6 +101,8 @@ class Events:
                 return self._stamped(
                     "packet-lost", packet=packet, port=port, to=name(to), code=code, node=name(node)
                 )
+            case BlobFailed(cid=cid, code=code):
+                return self._stamped("blob-failed", cid=cid, code=code)
             case LetterKept(letter=letter):
                 return self._stamped("letter-kept", letter=letter)
             case LetterSettled(letter=letter, destination=to, code=code):

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Protocol, TypeAlias
 
 from meshd.seam.effects import (
+    CloseBlob,
     CloseLink,
     LetterArrived,
     LetterKept,
     LetterSettled,
     Note,
+    OpenBlob,
     OpenLink,
     Persist,
     ReadBlob,
@@ -26,6 +28,8 @@ from meshd.seam.effects import (
     WriteBlob,
 )
 from meshd.seam.events import (
+    BlobKept,
+    BlobOpened,
     BlobRejected,
     FrameReceived,
     JobCancelled,
@@ -35,6 +39,7 @@ from meshd.seam.events import (
     LinkDown,
     LinkFailed,
     LinkUp,
+    PieceWritten,
     PlanLoaded,
     RecordsLoaded,
     RosterLoaded,
@@ -55,6 +60,7 @@ from meshd.seam.signals import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
+    PayloadTaken,
     Publish,
     RoutesChanged,
     Signal,
@@ -63,10 +69,13 @@ from protocols.types import Instant
 
 __all__ = [
     "BlobFailed",
+    "BlobKept",
+    "BlobOpened",
     "BlobRejected",
     "BlobStored",
     "BlobUnwanted",
     "BlobWanted",
+    "CloseBlob",
     "CloseLink",
     "Effect",
     "Event",
@@ -87,11 +96,14 @@ __all__ = [
     "Machine",
     "MessageReceived",
     "Note",
+    "OpenBlob",
     "OpenLink",
     "PayloadArrived",
     "PayloadLost",
     "PayloadOffered",
+    "PayloadTaken",
     "Persist",
+    "PieceWritten",
     "PlanLoaded",
     "Publish",
     "ReadBlob",
@@ -127,13 +139,17 @@ Event: TypeAlias = (
     | JobSubmitted
     | JobCancelled
     | ShardFinished
+    | BlobOpened
+    | PieceWritten
+    | BlobKept
     | BlobRejected
     | Signal
 )
 
 Effect: TypeAlias = (
-    OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | ReadBlob | WriteBlob
-    | ReleaseBlob | ReportJob | Note | LetterKept | LetterSettled | LetterArrived | Signal
+    OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | OpenBlob | CloseBlob
+    | ReadBlob | WriteBlob | ReleaseBlob | ReportJob | Note | LetterKept | LetterSettled
+    | LetterArrived | Signal
 )  # fmt: skip
 
 
