@@ -18,6 +18,7 @@ from meshd.seam import (
     BlobFailed,
     CloseLink,
     Effect,
+    ElementsHeard,
     Event,
     FrameReceived,
     LetterArrived,
@@ -39,6 +40,7 @@ from meshd.seam import (
     Woke,
 )
 from protocols.errors import MeshError
+from protocols.record import Orbit
 from protocols.types import Instant
 
 if TYPE_CHECKING:
@@ -57,15 +59,9 @@ WATCHERS_MAX = 64
 WATCHED_MAX = 1_024
 
 Told: TypeAlias = (
-    ReportJob
-    | Note
-    | PayloadArrived
-    | PayloadLost
-    | LetterKept
-    | LetterSettled
-    | LetterArrived
-    | BlobFailed
-)
+    ReportJob | Note | PayloadArrived | PayloadLost | LetterKept | LetterSettled | LetterArrived
+    | ElementsHeard | BlobFailed
+)  # fmt: skip
 """Effects that are for people and programs outside."""
 
 Witnessed: TypeAlias = LinkUp | LinkDown | PlanLoaded
@@ -84,6 +80,8 @@ class Ports:
     store: StorePort
     blobs: BlobPort
     executor: ExecutorPort
+    elements: Callable[[Orbit], None] = lambda orbit: None
+    """Who makes the plans, and hears of new elements here."""
 
 
 class Witness(Protocol):
@@ -283,6 +281,9 @@ class Driver:
             case for_disk if isinstance(for_disk, DISK_EFFECTS):
                 self._for_disk.append(for_disk)
                 self._disk_news.set()
+            case ElementsHeard(orbit=orbit):
+                ports.elements(orbit)
+                self._tell(effect)
             case told if isinstance(told, _TOLD):
                 self._tell(told)
             case _:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from meshd.blobs.blobs import Blobs
+from meshd.forwarding.bootstrap import Bootstrap
 from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
@@ -15,6 +16,7 @@ from meshd.router.routes import Router
 from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.scheduler import Scheduler
 from meshd.seam import (
+    Barred,
     BlobFailed,
     BlobKept,
     BlobOpened,
@@ -22,6 +24,7 @@ from meshd.seam import (
     BlobStored,
     BlobUnwanted,
     BlobWanted,
+    BootstrapWanted,
     Effect,
     Event,
     FrameReceived,
@@ -52,6 +55,8 @@ from meshd.seam import (
     Started,
     Woke,
 )
+from meshd.trust.policy import TrustPolicy
+from meshd.trust.trust import Trust
 from protocols.bounds import ADDRESSES_MAX
 from protocols.forward import Accepted, Packet, Refused
 from protocols.gossip import Ask, Digest, Have, Listing, Records
@@ -71,6 +76,9 @@ class NodeConfig:
     name: str
     site: str = ""
     work: WorkPolicy = field(default_factory=lambda: WorkPolicy(slots=1))
+    trust: TrustPolicy = field(default_factory=TrustPolicy)
+    bootstrap: tuple[tuple[NodeId, str], ...] = ()
+    """Nodes with their addresses to join the mesh by when no other is there."""
 
 
 class Node:
@@ -80,15 +88,19 @@ class Node:
         self.config = config
         me = config.node
         self.router = Router(me)
-        self.neighbours = Neighbours(me, config.name, self.router)
+        self.trust = Trust(me, config.trust, verifier)
+        self.neighbours = Neighbours(me, config.name, self.router, self.trust)
+        self.bootstrap = Bootstrap(self.neighbours, config.bootstrap)
         self.forwarder = Forwarder(me, self.router, self.neighbours)
-        self.gossip = Gossip(me, rng, signer, verifier)
+        self.gossip = Gossip(me, rng, signer, verifier, self.trust)
         self.blobs = Blobs(me, self.router)
         self.letters = Letters(me, self.router)
-        self.scheduler = Scheduler(me, self.router, config.work)
+        self.scheduler = Scheduler(me, self.router, config.work, self.trust)
         self._machines: tuple[Machine, ...] = (
+            self.trust,
             self.router,
             self.neighbours,
+            self.bootstrap,
             self.forwarder,
             self.gossip,
             self.blobs,
@@ -103,25 +115,28 @@ class Node:
     def _table(self, echo: Machine) -> dict[type, tuple[Machine, ...]]:
         """Who hears what, in order: the router first, so that the others ask it afterwards."""
         router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
+        bootstrap = self.bootstrap
         gossip, blobs, letters = self.gossip, self.blobs, self.letters
-        scheduler = self.scheduler
+        scheduler, trust = self.scheduler, self.trust
         return {
-            Started: (gossip, blobs, neighbours, forwarder, letters, scheduler),
+            Started: (trust, gossip, blobs, neighbours, bootstrap, forwarder, letters, scheduler),
             LinkUp: (neighbours,),
             LinkDown: (neighbours,),
             LinkFailed: (neighbours,),
             FrameReceived: (neighbours,),
             RecordsLoaded: (gossip,),
             StandingWanted: (neighbours,),
+            BootstrapWanted: (bootstrap,),
             PlanLoaded: (router, neighbours),
-            RosterLoaded: (router, neighbours, gossip, scheduler),
-            LinkReady: (router, forwarder, gossip),
-            LinkLost: (router, forwarder, gossip),
+            RosterLoaded: (trust, router, neighbours, gossip, scheduler),
+            LinkReady: (router, bootstrap, forwarder, gossip),
+            LinkLost: (router, bootstrap, forwarder, gossip),
             MessageReceived: (),  # by what it says:
             **dict.fromkeys((Packet, Accepted, Refused), (forwarder,)),
             **dict.fromkeys((Digest, Listing, Have, Ask, Records), (gossip,)),
             Publish: (gossip,),
-            Learnt: (router, neighbours, scheduler),
+            Learnt: (trust, router, neighbours, scheduler),
+            Barred: (router, gossip, neighbours, scheduler),
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
             PayloadArrived: (forwarder, blobs, letters, scheduler, echo),
@@ -146,7 +161,8 @@ class Node:
         effects = self._deliver(event, now)
         if isinstance(event, Started):
             config, addresses = self.config, event.addresses[:ADDRESSES_MAX]
-            presence = Presence(config.name, config.site, addresses, config.work.idle)
+            shown = config.trust.certificate
+            presence = Presence(config.name, config.site, addresses, config.work.idle, shown)
             effects += self._deliver(Publish(presence, PRESENCE_TTL_NS), now)
         return effects
 

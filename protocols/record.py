@@ -13,6 +13,7 @@ from protocols.bounds import (
     RECORD_BYTES_MAX,
     SPEED_MAX,
     STANDING_MAX,
+    TLE_LINE_MAX,
     Count,
     Name,
     Nanoseconds,
@@ -20,6 +21,7 @@ from protocols.bounds import (
     Slots,
     Text,
 )
+from protocols.certificate import Revocations, Sealed
 from protocols.errors import MALFORMED, ProtocolError
 from protocols.tag import Tag
 from protocols.types import NodeId
@@ -54,6 +56,8 @@ class Presence(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
     site: Name
     addresses: Annotated[tuple[Text, ...], Meta(max_length=ADDRESSES_MAX)]
     idle: Beacon | None = None
+    certificate: Sealed | None = None
+    """That all this is so, by its operator; None in a mesh without operators."""
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True):
@@ -73,9 +77,52 @@ class LinkState(msgspec.Struct, frozen=True, array_like=True, tag="links"):
     down: Annotated[tuple[Tag, ...], Meta(max_length=STANDING_MAX)]
 
 
-Body: TypeAlias = Presence | Beacon | LinkState
+class Orbit(msgspec.Struct, frozen=True, array_like=True, tag="orbit"):
+    """New elements of one satellite (SGP4's mean elements), and from when all nodes plan by them.
 
-KINDS: dict[type, str] = {Presence: "presence", Beacon: "beacon", LinkState: "links"}
+    Angles are degrees. With `line1` and `line2`, the TLE they were read from, SGP4 gets its very
+    digits. Whether an orbit can have them is for the reader to check.
+    """
+
+    at: Nanoseconds
+    name: Name
+    norad_id: Count
+    epoch: Nanoseconds
+    inclination_deg: float
+    raan_deg: float
+    eccentricity: float
+    argp_deg: float
+    mean_anomaly_deg: float
+    mean_motion_rev_day: float
+    bstar: float = 0.0
+    ndot: float = 0.0
+    nddot: float = 0.0
+    line1: Annotated[str, Meta(max_length=TLE_LINE_MAX)] = ""
+    line2: Annotated[str, Meta(max_length=TLE_LINE_MAX)] = ""
+    certificate: Sealed | None = None
+    """Of a node that is its author; None where an operator is."""
+
+    @property
+    def satellite(self) -> str:
+        """What the satellite is known by: its number, or, without one, its name."""
+        return str(self.norad_id or self.name)
+
+
+Body: TypeAlias = Presence | Beacon | LinkState | Revocations | Orbit
+
+KINDS: dict[type, str] = {
+    Presence: "presence",
+    Beacon: "beacon",
+    LinkState: "links",
+    Revocations: "revocations",
+    Orbit: "orbit",
+}
+
+
+def kind_of(body: Body) -> str:
+    """What an author says once at most of at a time; of each satellite's elements once."""
+    kind = KINDS[type(body)]
+    return f"{kind}/{body.satellite}" if isinstance(body, Orbit) else kind
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True):

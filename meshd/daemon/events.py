@@ -11,6 +11,7 @@ from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
 from meshd.seam import (
     BlobFailed,
+    ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -103,14 +104,24 @@ class Events:
                 )
             case BlobFailed(cid=cid, code=code):
                 return self._stamped("blob-failed", cid=cid, code=code)
-            case LetterKept(letter=letter):
-                return self._stamped("letter-kept", letter=letter)
-            case LetterSettled(letter=letter, destination=to, code=code):
-                return self._stamped("letter-settled", letter=letter, to=name(to), code=code)
-            case LetterArrived(number=number, port=port):
-                return self._stamped("letter-arrived", number=number, port=port)
+            case LetterKept() | LetterSettled() | LetterArrived():
+                return self._letter(happening)
+            case ElementsHeard(orbit=orbit):
+                at = format_time(orbit.at)
+                return self._stamped("elements", satellite=orbit.name, count_from=at)
             case ReportJob(job=job, what=what, shard=shard, node=node, code=code):
                 who = name(node) if node else None
                 return self._stamped(
                     "job", job=job, what=what, shard=shard, node=who, code=code or None
                 )
+
+    def _letter(self, happening: LetterKept | LetterSettled | LetterArrived) -> Json:
+        match happening:
+            case LetterKept(letter=letter):
+                return self._stamped("letter-kept", letter=letter)
+            case LetterSettled(letter=letter, destination=to, code=code):
+                return self._stamped(
+                    "letter-settled", letter=letter, to=self._names.name_of(to), code=code
+                )
+            case LetterArrived(number=number, port=port):
+                return self._stamped("letter-arrived", number=number, port=port)

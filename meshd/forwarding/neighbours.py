@@ -8,6 +8,7 @@ from itertools import takewhile
 import protocols
 from meshd.router.routes import Router
 from meshd.seam import (
+    Barred,
     CloseLink,
     Effect,
     Event,
@@ -29,6 +30,7 @@ from meshd.seam import (
     Started,
     Woke,
 )
+from meshd.trust.trust import Trust
 from protocols import LinkMessage
 from protocols.errors import ProtocolError
 from protocols.forward import Packet
@@ -78,10 +80,11 @@ class Retry:
 class Neighbours:
     """Opens and closes links as the plan says; lets nobody talk who has not greeted."""
 
-    def __init__(self, me: NodeId, name: str, router: Router) -> None:
+    def __init__(self, me: NodeId, name: str, router: Router, trust: Trust) -> None:
         self._me = me
         self._name = name
         self._router = router
+        self._trust = trust
         self._sky = ("", "")
         self._links: dict[LinkId, Neighbour] = {}
         self._ready: dict[NodeId, LinkId] = {}
@@ -110,6 +113,10 @@ class Neighbours:
         priority = message.priority if isinstance(message, Packet) else Priority.CONTROL
         return [SendFrame(link, protocols.LINK.encode(message), priority)]
 
+    def wants(self, node: NodeId) -> bool:
+        """Whether a standing link to it is wanted."""
+        return node in self._wanted
+
     def view(self) -> tuple[Neighbour, ...]:
         return tuple(self._links[link] for link in sorted(self._links))
 
@@ -130,6 +137,8 @@ class Neighbours:
                 return self._failed(node, code, event.message, now)
             case StandingWanted():
                 return self._want(event, now)
+            case Barred(node=node, code=code):
+                return self._part(node, code, now) + self._review(now)
             case PlanLoaded(plan=plan):
                 self._sky = (plan.sky_digest, plan.policy_code)
             case Started(rows=rows):
@@ -174,8 +183,9 @@ class Neighbours:
 
     def _hello(self, standing: bool, now: Instant, answers: Instant) -> bytes:
         sky, policy = self._sky
+        shown = self._trust.policy.certificate
         return protocols.LINK.encode(
-            Hello(VERSION, self._me, self._name, sky, policy, standing, now, answers)
+            Hello(VERSION, self._me, self._name, sky, policy, standing, now, answers, shown)
         )
 
     def _frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
@@ -204,6 +214,7 @@ class Neighbours:
             )
         if hello.node != neighbour.node:
             raise ProtocolError("id-mismatch", f"its hello says {hello.node}")
+        self._trust.check_neighbour(hello.node, hello.certificate, now)
         if hello.answers == 0:
             standing = neighbour.standing or hello.standing
             self._links[neighbour.link] = replace(neighbour, standing=standing)
@@ -262,15 +273,22 @@ class Neighbours:
             if len(self._wanted) >= STANDING_MAX and event.node not in self._wanted:
                 return [Note("standing-full", {"node": event.node, "max": STANDING_MAX})]
             self._wanted[event.node] = event.address
-            return [Persist(key, event.address.encode()), *self._review(now)]
+            kept = [Persist(key, event.address.encode())] if event.keep else []
+            return [*kept, *self._review(now)]
         self._wanted.pop(event.node, None)
-        effects: list[Effect] = [Persist(key, None)]
-        for neighbour in self.view():
-            if neighbour.node == event.node and neighbour.standing:
-                effects.append(CloseLink(neighbour.link, "disconnected"))
-                effects += self._down(neighbour.link, "disconnected", now)
+        effects: list[Effect] = [Persist(key, None)] if event.keep else []
+        effects += self._part(event.node, "disconnected", now, planned=False)
         self._retry.pop(event.node, None)
         return [*effects, *self._review(now)]  # inside a contact the plan dials anew
+
+    def _part(self, node: NodeId, code: str, now: Instant, *, planned: bool = True) -> list[Effect]:
+        """Close the links to a node; unless `planned`, those that stand outside the plan."""
+        effects: list[Effect] = []
+        for neighbour in self.view():
+            if neighbour.node == node and (planned or neighbour.standing):
+                effects.append(CloseLink(neighbour.link, code))
+                effects += self._down(neighbour.link, code, now)
+        return effects
 
     # --- the plan -------------------------------------------------------------------------------
 
@@ -334,6 +352,8 @@ class Neighbours:
                 if node is not None:
                     due[node] = self._router.members[node].presence.addresses
         for node, address in self._wanted.items():
+            if self._trust.bars(node):
+                continue
             due[node] = (address, *(a for a in due.get(node, ()) if a != address))
         return due
 

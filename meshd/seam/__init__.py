@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 from meshd.seam.effects import (
     CloseBlob,
     CloseLink,
+    ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -31,6 +32,7 @@ from meshd.seam.events import (
     BlobKept,
     BlobOpened,
     BlobRejected,
+    BootstrapWanted,
     FrameReceived,
     JobCancelled,
     JobSubmitted,
@@ -44,11 +46,11 @@ from meshd.seam.events import (
     RecordsLoaded,
     RosterLoaded,
     ShardFinished,
-    StandingWanted,
     Started,
     Woke,
 )
 from meshd.seam.signals import (
+    Barred,
     BlobFailed,
     BlobStored,
     BlobUnwanted,
@@ -64,10 +66,12 @@ from meshd.seam.signals import (
     Publish,
     RoutesChanged,
     Signal,
+    StandingWanted,
 )
 from protocols.types import Instant
 
 __all__ = [
+    "Barred",
     "BlobFailed",
     "BlobKept",
     "BlobOpened",
@@ -75,9 +79,11 @@ __all__ = [
     "BlobStored",
     "BlobUnwanted",
     "BlobWanted",
+    "BootstrapWanted",
     "CloseBlob",
     "CloseLink",
     "Effect",
+    "ElementsHeard",
     "Event",
     "FrameReceived",
     "JobCancelled",
@@ -132,7 +138,7 @@ Event: TypeAlias = (
     | FrameReceived
     | RecordsLoaded
     | RosterLoaded
-    | StandingWanted
+    | BootstrapWanted
     | PlanLoaded
     | LetterPosted
     | LetterTaken
@@ -148,7 +154,8 @@ Event: TypeAlias = (
 
 Effect: TypeAlias = (
     OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | OpenBlob | CloseBlob
-    | ReadBlob | WriteBlob | ReleaseBlob | ReportJob | Note | LetterKept | LetterSettled
+    | ReadBlob | WriteBlob | ReleaseBlob | ReportJob | Note | ElementsHeard | LetterKept
+    | LetterSettled
     | LetterArrived | Signal
 )  # fmt: skip
 

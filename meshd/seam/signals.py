@@ -113,6 +113,26 @@ class Learnt:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """The certificate of a node holds no more: what it said is void, and it is no neighbour."""
+
+    node: NodeId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingWanted:
+    """A link that no plan predicts is asked for, or its end: by a person (`meshd connect`), and so
+    kept over restarts, or, unless `keep`, by a node that looks for a way into the mesh.
+    """
+
+    node: NodeId
+    address: str
+    wanted: bool = True
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RoutesChanged:
     """The router knows something new: what was held may go another way."""
 
@@ -155,6 +175,8 @@ Signal: TypeAlias = (
     | MessageReceived
     | Publish
     | Learnt
+    | Barred
+    | StandingWanted
     | RoutesChanged
     | BlobStored
     | BlobWanted

@@ -13,7 +13,8 @@ from sim.laws.leases import Leases
 from sim.laws.letters import Letters
 from sim.laws.packets import Packets
 from sim.laws.records import Records
+from sim.laws.stages import Stages
 
 LAWS: tuple[type[Law], ...] = (
-    Packets, Custody, Letters, Records, Leases, Durable, Bounds,
+    Packets, Custody, Letters, Records, Leases, Stages, Durable, Bounds,
 )  # fmt: skip

@@ -39,6 +39,7 @@ from protocols.link import VERSION, Hello
 from protocols.priority import Priority
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, LinkId, NodeId, PacketId
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 END = T0 + 600 * SECOND
@@ -64,7 +65,7 @@ class Ship:
         plan = plan_from_contacts(("satellite",) * 4, contacts, light, (T0, END))
         self.me = me
         self.router = Router(me)
-        self.neighbours = Neighbours(me, "", self.router)
+        self.neighbours = Neighbours(me, "", self.router, open_trust(me))
         self.forwarder = Forwarder(me, self.router, self.neighbours)
         self.router.handle(PlanLoaded(plan), T0)
         for site, node in enumerate(NODES):

@@ -35,6 +35,7 @@ from protocols.record import Beacon, LinkState, Presence, Record, Standing, Stat
 from protocols.tag import tag_of
 from protocols.types import HOUR, MILLISECOND, SECOND, LinkId, NodeId
 from sim.chance import make_verifier, signer
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 A, B, C = (NodeId(letter) for letter in "ABC")
@@ -42,7 +43,7 @@ LINK = LinkId(1)
 
 
 def gossip(me: NodeId, rows: tuple[tuple[str, bytes], ...] = ()) -> Gossip:
-    machine = Gossip(me, Random(me), signer(me), make_verifier())
+    machine = Gossip(me, Random(me), signer(me), make_verifier(), open_trust(me))
     machine.handle(Started(rows), T0)
     return machine
 
@@ -241,6 +242,17 @@ def test_forged_record_closes_the_link() -> None:
     assert known(machine) == {}
 
 
+def test_a_forged_answer_does_not_pass_for_what_was_asked() -> None:
+    machine, forged = gossip(A), Record(record(Z, 9).statement, b"forged")
+    for link, node in ((1, B), (2, C)):
+        machine.handle(LinkReady(LinkId(link), node, True, 0), T0)
+        machine.handle(MessageReceived(LinkId(link), node, Have((Held(TAG, 9),))), T0)
+    assert CloseLink(LINK, "bad-signature") in give(machine, forged)
+    asked = protocols.LINK.encode(Ask((TAG,)))
+    effects = machine.handle(LinkLost(LINK, B, False, "bad-signature"), T0)
+    assert SendFrame(LinkId(2), asked) in effects
+
+
 @pytest.mark.parametrize("statement", [b"", b"\xc1", b"\x95\xa1\xff", b"\x91" * 9_000])
 def test_unreadable_record_closes_the_link(statement: bytes) -> None:
     machine = gossip(A)
@@ -287,7 +299,7 @@ def test_own_sequence_is_never_used_again(lives: list[int]) -> None:
     disk: dict[str, bytes] = {}
     used: list[int] = []
     for said in lives:
-        machine = Gossip(A, Random(1), signer(A), make_verifier())
+        machine = Gossip(A, Random(1), signer(A), make_verifier(), open_trust(A))
         effects = machine.handle(Started(tuple(disk.items())), T0)
         for number in range(said + 1):
             if number:
