@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from meshd.blobs.fetch import Blobs
+from meshd.blobs.blobs import Blobs
 from meshd.forwarding.bootstrap import Bootstrap
 from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
@@ -18,6 +18,8 @@ from meshd.scheduler.scheduler import Scheduler
 from meshd.seam import (
     Barred,
     BlobFailed,
+    BlobKept,
+    BlobOpened,
     BlobRejected,
     BlobStored,
     BlobUnwanted,
@@ -41,6 +43,8 @@ from meshd.seam import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
+    PayloadTaken,
+    PieceWritten,
     PlanLoaded,
     Publish,
     RecordsLoaded,
@@ -137,7 +141,8 @@ class Node:
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
             PayloadArrived: (forwarder, blobs, letters, scheduler, echo),
-            PayloadLost: (letters, scheduler),
+            PayloadLost: (blobs, letters, scheduler),
+            PayloadTaken: (blobs,),
             LetterPosted: (letters,),
             LetterTaken: (letters,),
             JobSubmitted: (scheduler,),
@@ -145,7 +150,7 @@ class Node:
             ShardFinished: (blobs, scheduler),
             ShardSaid: (scheduler,),
             BlobStored: (blobs, scheduler),
-            BlobRejected: (blobs,),
+            **dict.fromkeys((BlobOpened, PieceWritten, BlobRejected, BlobKept), (blobs,)),
             BlobWanted: (blobs,),
             BlobUnwanted: (blobs,),
             BlobFailed: (scheduler,),
@@ -207,7 +212,7 @@ class Node:
             if isinstance(effect, PayloadArrived) and effect.port not in OWN_PORTS:
                 joined.append(effect)
                 continue
-            if isinstance(effect, PayloadLost):
+            if isinstance(effect, PayloadLost | BlobFailed):
                 joined.append(effect)
             signal: Event = effect  # type: ignore[assignment]
             joined += self._deliver(signal, now)

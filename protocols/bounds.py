@@ -17,6 +17,9 @@ LETTER_BYTES_MAX = PAYLOAD_BYTES_MAX - 1_024
 CHUNK_BYTES_MAX = 49_152
 """A blob's piece: four in flight stay under a yamux window (256 KiB)."""
 
+WANT_BYTES_MAX = 8 * CHUNK_BYTES_MAX
+"""What one question may ask of a blob: eight pieces."""
+
 BLOB_BYTES_MAX = 1 << 30
 
 PUT_BYTES_MAX = 1 << 28

@@ -46,6 +46,12 @@ class Node(msgspec.Struct, forbid_unknown_fields=True):
     node: str
 
 
+class Kept(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether a blob is kept, or a cache."""
+
+    kept: bool
+
+
 class Ping(msgspec.Struct, forbid_unknown_fields=True):
     """How often to ask a node for an answer."""
 

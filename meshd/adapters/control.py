@@ -17,11 +17,22 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from meshd.adapters.api_socket import choose_socket, drop_socket
-from meshd.adapters.bodies import Address, Bootstrap, Job, NewElements, Node, Nothing, Ping, Signed
+from meshd.adapters.bodies import (
+    Address,
+    Bootstrap,
+    Job,
+    Kept,
+    NewElements,
+    Node,
+    Nothing,
+    Ping,
+    Signed,
+)
 from meshd.adapters.control_requests import (
     body_of,
     client_gone,
     drain,
+    follows,
     internal,
     json_answer,
     no_such_thing,
@@ -88,6 +99,8 @@ class Backend(Protocol):
     def blobs(self) -> list[Json]: ...
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json: ...
     def get_blob(self, cid: str) -> tuple[int, Iterator[bytes]]: ...
+    def fetch_blob(self, cid: str, node: str) -> AsyncIterator[Json]: ...
+    async def keep_blob(self, cid: str, kept: bool) -> Json: ...
     def stop(self) -> None: ...
 
 
@@ -124,8 +137,22 @@ def _listening(home: Path) -> Iterator[tuple[Path, socket.socket]]:
 
 def control_app(backend: Backend) -> Starlette:
     """The routes of API version 1 over one daemon."""
+    return Starlette(
+        routes=[
+            Route(path, endpoint, methods=[method]) for method, path, endpoint in _table(backend)
+        ],
+        exception_handlers={
+            MeshError: refused,
+            HTTPException: no_such_thing,
+            ClientDisconnect: client_gone,
+            Exception: internal,
+        },
+    )
+
+
+def _table(backend: Backend) -> list[tuple[str, str, Endpoint]]:
     api = _Api(backend)
-    table: list[tuple[str, str, Endpoint]] = [
+    return [
         ("GET", "/v1/status", api.get(backend.status)),
         ("GET", "/v1/id", api.get(backend.identity)),
         ("GET", "/v1/events", api.tell),
@@ -161,16 +188,9 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/blobs", api.get(backend.blobs)),
         ("PUT", "/v1/blobs", api.put_blob),
         ("GET", "/v1/blobs/{cid}", api.get_blob),
+        ("POST", "/v1/blobs/{cid}/fetch", api.fetch_blob),
+        ("POST", "/v1/blobs/{cid}/keep", api.keep_blob),
     ]
-    return Starlette(
-        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in table],
-        exception_handlers={
-            MeshError: refused,
-            HTTPException: no_such_thing,
-            ClientDisconnect: client_gone,
-            Exception: internal,
-        },
-    )
 
 
 class _Api:
@@ -199,10 +219,7 @@ class _Api:
 
     async def tell(self, request: Request) -> Response:
         """NDJSON; or server-sent events, for whoever accepts those."""
-        follow = only(request, "follow").get("follow", "no")
-        if follow not in ("yes", "no"):
-            raise InputError("bad-request", f"follow={follow} is neither yes nor no")
-        return stream(request, self._backend.tell(follow == "yes"))
+        return stream(request, self._backend.tell(follows(request)))
 
     async def metrics(self, request: Request) -> Response:
         only(request)
@@ -293,12 +310,9 @@ class _Api:
         return stream(request, self._backend.watch(name))
 
     async def logs(self, request: Request) -> Response:
-        follow = only(request, "follow").get("follow", "no")
-        if follow not in ("yes", "no"):
-            raise InputError("bad-request", f"follow={follow}: yes or no")
-        name = request.path_params["job"]
+        follow, name = follows(request), request.path_params["job"]
         self._backend.job(name)
-        return stream(request, self._backend.logs(name, follow=follow == "yes"))
+        return stream(request, self._backend.logs(name, follow=follow))
 
     async def put_blob(self, request: Request) -> Response:
         try:
@@ -314,6 +328,16 @@ class _Api:
         return StreamingResponse(
             turn_by_turn(chunks), headers=headers, media_type="application/octet-stream"
         )
+
+    async def fetch_blob(self, request: Request) -> Response:
+        """NDJSON: how far it is, until it is there or has failed; wanted while somebody listens."""
+        body = await body_of(request, Node)
+        rows = self._backend.fetch_blob(request.path_params["cid"], body.node)
+        return stream(request, rows)
+
+    async def keep_blob(self, request: Request) -> Response:
+        body = await body_of(request, Kept)
+        return json_answer(await self._backend.keep_blob(request.path_params["cid"], body.kept))
 
     async def stop(self, request: Request) -> Response:
         await body_of(request, Nothing)

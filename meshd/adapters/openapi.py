@@ -112,6 +112,10 @@ OPERATIONS = (
         media=NDJSON,
     ),
     Operation(
+        "GET", "/v1/jobs/{job}/logs", "What its shards said on standard error", answers.Anything,
+        ("follow",), media=NDJSON,
+    ),
+    Operation(
         "POST", "/v1/jobs/{job}/cancel", "End a job", answers.Anything, body=bodies.Nothing
     ),
     Operation("GET", "/v1/blobs", "The blobs here", list[answers.Blob]),
@@ -120,6 +124,14 @@ OPERATIONS = (
         status=201,
     ),
     Operation("GET", "/v1/blobs/{cid}", "The bytes of a blob", bytes, media=OCTETS),
+    Operation(
+        "POST", "/v1/blobs/{cid}/fetch", "Fetch a blob from a node, with its progress",
+        answers.Anything, body=bodies.Node, media=NDJSON,
+    ),
+    Operation(
+        "POST", "/v1/blobs/{cid}/keep", "Keep a blob, or let it be a cache", answers.Anything,
+        body=bodies.Kept,
+    ),
     Operation("POST", "/v1/stop", "End this daemon", answers.Stopping, body=bodies.Nothing),
 )  # fmt: skip
 
