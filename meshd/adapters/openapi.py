@@ -62,16 +62,16 @@ OPERATIONS = (
     Operation("GET", "/v1/table", "Next hops to every node, now", answers.Table),
     Operation("GET", "/v1/elements", "The orbital elements in use", answers.Anything),
     Operation(
-        "POST", "/v1/elements", "New elements of satellites", answers.Anything,
+        "POST", "/v1/elements", "New elements, for this daemon or for all", answers.Anything,
         body=bodies.NewElements, status=202,
     ),
     Operation(
         "POST", "/v1/records", "Statements that an operator signed, for all", answers.Anything,
-        body=bodies.Signed,
+        body=bodies.Signed, status=202,
     ),
-    Operation("GET", "/v1/bootstrap", "Whom this daemon dials at each start", answers.Anything),
+    Operation("GET", "/v1/bootstrap", "Whom this daemon dials without a link", answers.Anything),
     Operation(
-        "POST", "/v1/bootstrap", "Dial a daemon at each start, or no longer", answers.Anything,
+        "POST", "/v1/bootstrap", "Dial a daemon when no link is up, or no longer", answers.Anything,
         body=bodies.Bootstrap,
     ),
     Operation(
