@@ -10,15 +10,17 @@ from tests.mutants.hunt import hunt
 from tests.mutants.registry import MUTANTS
 
 CAUGHT_AT = {
-    "epochs-forgotten": 20, "epoch-not-raised": 20, "ready-said-once": 29, "complete-too-early": 3,
-    "blob-released-too-early": 3, "no-window": 4, "piece-asked-once": 45,
-    "refusal-without-a-code": 20, "expiry-ignored": 13, "no-flight-bound": 17,
-    "contact-end-late": 7, "down-for-ever": 21, "deadline-in-the-past": 5, "dial-once": 2,
-    "records-not-verified": 21, "future-believed": 8, "own-voice-ignored": 4,
-    "no-lease-epoch-check": 24, "wake-lost": 20, "read-twice": 59, "no-order": 5,
-    "letter-sent-once": 21, "letters-not-restored": 21, "custody-not-restored": 21,
-    "started-unfed": 1, "stale-output-fed": 38, "served-too-early": 1,
-    "lost-output-not-made-again": 21,
+    "acknowledge-before-commit": 1, "offer-before-commit": 1, "delivery-not-persisted": 1,
+    "result-stored-before-persisted": 1, "no-lease-epoch-check": 21, "epochs-forgotten": 10,
+    "epoch-not-raised": 7, "lease-not-renewed": 6, "ready-said-once": 118,
+    "complete-too-early": 1, "blob-released-too-early": 1, "blobs-kept-for-ever": 1,
+    "no-window": 3, "piece-asked-once": 112, "refusal-without-a-code": 7, "wake-lost": 7,
+    "read-twice": 59, "no-order": 5, "letter-sent-once": 21, "letters-not-restored": 21,
+    "expiry-ignored": 7, "no-duplicate-suppression": 1, "custody-not-restored": 21,
+    "no-flight-bound": 7, "contact-end-late": 7, "down-for-ever": 7, "deadline-in-the-past": 5,
+    "dial-once": 2, "no-sequence-check": 2, "records-not-verified": 10, "future-believed": 8,
+    "own-voice-ignored": 4, "marks-without-sequence": 2, "started-unfed": 1,
+    "stale-output-fed": 38, "served-too-early": 1, "lost-output-not-made-again": 21,
 }  # fmt: skip
 """Hints: where the swarm first noticed, if not at seed 0."""
 
