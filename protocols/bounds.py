@@ -54,6 +54,8 @@ INPUTS_MAX = 1_000
 FILES_MAX = 64
 OUTPUTS_MAX = 1_000
 TEXT_MAX = 1_024
+SAID_MAX = 4_096
+"""Letters of standard error in one message."""
 
 Node: TypeAlias = Annotated[NodeId, Meta(min_length=1, max_length=64)]
 Packet_: TypeAlias = Annotated[PacketId, Meta(min_length=1, max_length=PACKET_ID_MAX)]

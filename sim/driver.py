@@ -14,6 +14,7 @@ from meshd.seam import (
     BlobFailed,
     CloseLink,
     Effect,
+    ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -62,6 +63,7 @@ class Performer:
             LetterKept: self._tell,
             LetterSettled: self._tell,
             LetterArrived: self._read_letter,
+            ElementsHeard: self._tell,
         }
 
     def perform(self, host: Host, effects: list[Effect]) -> None:

@@ -198,6 +198,7 @@ def make_world(scenario: Scenario, setting: Setting, seed: int) -> World:
         commit_ns=parse_duration(node.commit),
         roster=node.roster,
         crypto=node.crypto,
+        operators=node.operators,
     )
     world = World(seed, setting.plan, scenario.start, physics)
     for name, kind in zip(setting.names, setting.kinds, strict=True):

@@ -29,6 +29,7 @@ from meshd.topology.plan import ContactPlan
 from protocols.forward import PacketIds
 from protocols.job import JobSpec
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, JobId, NodeId, PacketId
+from sim.authority import Authorities
 from sim.chance import node_id, number, stream
 from sim.checkers import Checkers, conserved
 from sim.crypto import Crypto, signer_of, verifier_of
@@ -57,6 +58,8 @@ class Physics:
     all of the mesh, by one signed roster that all nodes share, so that nothing of it is gossiped.
     """
     crypto: Crypto = "modelled"
+    operators: int = 0
+    """How many certify the nodes, in turn; none: an open mesh."""
     predict: bool = True
     """Whether to ask the source's router, for every packet sent, when it will arrive."""
     check: bool = True
@@ -87,6 +90,7 @@ class World:
         self.tally = Tally()
         self.trace = Trace(self.physics.lines_max)
         self._verifier = verifier_of(self.physics.crypto)
+        self.authorities = Authorities(seed, self.physics.crypto, self.physics.operators)
         self.checkers = Checkers(self._verifier) if self.physics.check else None
         self.events = 0
         self._by_id: dict[NodeId, Host] = {}
@@ -106,7 +110,8 @@ class World:
         """A host for one node; it does nothing before `start`. `site` is its place in the plan."""
         assert name not in self.hosts, f"two nodes are called {name}"
         me = node_id(self.seed, name)
-        config = NodeConfig(me, name, site, work or WorkPolicy(slots=1))
+        trust = self.authorities.policy(len(self.hosts), me, site)
+        config = NodeConfig(me, name, site, work or WorkPolicy(slots=1), trust)
         sign = signer_of(self.physics.crypto, self.seed, name, me)
         host = Host(len(self.hosts), config, sign, speed)
         self.hosts[name] = host

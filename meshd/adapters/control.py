@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import msgspec
 import trio
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -18,6 +17,17 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from meshd.adapters.api_socket import choose_socket, drop_socket
+from meshd.adapters.bodies import (
+    Address,
+    Bootstrap,
+    Job,
+    Kept,
+    NewElements,
+    Node,
+    Nothing,
+    Ping,
+    Signed,
+)
 from meshd.adapters.control_requests import (
     body_of,
     client_gone,
@@ -33,6 +43,7 @@ from meshd.adapters.control_requests import (
     whole_body,
 )
 from meshd.adapters.http import serve_http
+from meshd.adapters.openapi import document
 from meshd.router.wish import PARAMETERS, Wish, wish_of
 from protocols.errors import InputError, MeshError
 from protocols.letter import INBOX
@@ -83,56 +94,13 @@ class Backend(Protocol):
     async def submit(self, spec: Json, name: str | None) -> Json: ...
     async def cancel(self, name: str) -> Json: ...
     def watch(self, name: str) -> AsyncIterator[Json]: ...
+    def logs(self, name: str, *, follow: bool) -> AsyncIterator[Json]: ...
     def blobs(self) -> list[Json]: ...
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json: ...
     def get_blob(self, cid: str) -> tuple[int, Iterator[bytes]]: ...
     def fetch_blob(self, cid: str, node: str) -> AsyncIterator[Json]: ...
     async def keep_blob(self, cid: str, kept: bool) -> Json: ...
     def stop(self) -> None: ...
-
-
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
-class Address(msgspec.Struct, forbid_unknown_fields=True):
-    address: str
-
-
-class NewElements(msgspec.Struct, forbid_unknown_fields=True):
-    at: str
-    documents: dict[str, str]
-    publish: bool = False
-    """To all by gossip, signed by this node; else to this daemon alone."""
-
-
-class Signed(msgspec.Struct, forbid_unknown_fields=True):
-    records: list[bytes]
-    """msgpack of each, in base64."""
-
-
-class Bootstrap(msgspec.Struct, forbid_unknown_fields=True):
-    address: str
-    wanted: bool = True
-
-
-class Node(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-
-
-class Kept(msgspec.Struct, forbid_unknown_fields=True):
-    kept: bool
-
-
-class Ping(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-    count: int = 1
-    interval_s: float = 1.0
-
-
-class Job(msgspec.Struct, forbid_unknown_fields=True):
-    spec: Json
-    id: str | None = None
 
 
 async def serve_control(
@@ -174,6 +142,7 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/id", api.get(backend.identity)),
         ("GET", "/v1/events", api.tell),
         ("GET", "/metrics", api.metrics),
+        ("GET", "/v1/openapi.json", api.get(document)),
         ("GET", "/v1/peers", api.get(backend.peers)),
         ("GET", "/v1/nodes", api.get(backend.nodes)),
         ("GET", "/v1/links", api.links),
@@ -194,6 +163,7 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/jobs/{job}", api.get_job(backend.job)),
         ("GET", "/v1/jobs/{job}/result", api.get_job(backend.result)),
         ("GET", "/v1/jobs/{job}/events", api.events),
+        ("GET", "/v1/jobs/{job}/logs", api.logs),
         ("POST", "/v1/jobs/{job}/cancel", api.cancel),
         ("POST", "/v1/connect", api.connect),
         ("POST", "/v1/disconnect", api.disconnect),
@@ -206,13 +176,12 @@ def control_app(backend: Backend) -> Starlette:
         ("POST", "/v1/blobs/{cid}/fetch", api.fetch_blob),
         ("POST", "/v1/blobs/{cid}/keep", api.keep_blob),
     ]
+    routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
     return Starlette(
-        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in table],
+        routes=routes,
         exception_handlers={
-            MeshError: refused,
-            HTTPException: no_such_thing,
-            ClientDisconnect: client_gone,
-            Exception: internal,
+            **{MeshError: refused, HTTPException: no_such_thing},
+            **{ClientDisconnect: client_gone, Exception: internal},
         },
     )
 
@@ -335,6 +304,14 @@ class _Api:
         name = request.path_params["job"]
         self._backend.job(name)  # an unknown job is refused before the stream begins
         return stream(request, self._backend.watch(name))
+
+    async def logs(self, request: Request) -> Response:
+        follow = only(request, "follow").get("follow", "no")
+        if follow not in ("yes", "no"):
+            raise InputError("bad-request", f"follow={follow}: yes or no")
+        name = request.path_params["job"]
+        self._backend.job(name)
+        return stream(request, self._backend.logs(name, follow=follow == "yes"))
 
     async def put_blob(self, request: Request) -> Response:
         try:

@@ -270,6 +270,9 @@ class Console:
     def watch(self, name: str) -> AsyncIterator[Json]:
         return self._work.watch(name)
 
+    def logs(self, name: str, *, follow: bool) -> AsyncIterator[Json]:
+        return self._work.logs(name, follow=follow)
+
     def blobs(self) -> list[Json]:
         return self._work.blobs()
 

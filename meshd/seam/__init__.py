@@ -46,6 +46,7 @@ from meshd.seam.events import (
     RecordsLoaded,
     RosterLoaded,
     ShardFinished,
+    ShardSaid,
     Started,
     Woke,
 )
@@ -121,6 +122,7 @@ __all__ = [
     "RunShard",
     "SendFrame",
     "ShardFinished",
+    "ShardSaid",
     "Signal",
     "StandingWanted",
     "Started",
@@ -148,6 +150,7 @@ Event: TypeAlias = (
     | BlobOpened
     | PieceWritten
     | BlobKept
+    | ShardSaid
     | BlobRejected
     | Signal
 )

@@ -116,6 +116,14 @@ class JobCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardSaid:
+    """A shard that runs has written to standard error."""
+
+    run: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShardFinished:
     """A worker ended; `code` is "ok" or why not ("wall-limit", "memory-limit", "crashed"...)."""
 
