@@ -47,6 +47,8 @@ class Node(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Kept(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether a blob is kept, or a cache."""
+
     kept: bool
 
 

@@ -32,6 +32,7 @@ from meshd.adapters.control_requests import (
     body_of,
     client_gone,
     drain,
+    follows,
     internal,
     json_answer,
     no_such_thing,
@@ -136,8 +137,22 @@ def _listening(home: Path) -> Iterator[tuple[Path, socket.socket]]:
 
 def control_app(backend: Backend) -> Starlette:
     """The routes of API version 1 over one daemon."""
+    return Starlette(
+        routes=[
+            Route(path, endpoint, methods=[method]) for method, path, endpoint in _table(backend)
+        ],
+        exception_handlers={
+            MeshError: refused,
+            HTTPException: no_such_thing,
+            ClientDisconnect: client_gone,
+            Exception: internal,
+        },
+    )
+
+
+def _table(backend: Backend) -> list[tuple[str, str, Endpoint]]:
     api = _Api(backend)
-    table: list[tuple[str, str, Endpoint]] = [
+    return [
         ("GET", "/v1/status", api.get(backend.status)),
         ("GET", "/v1/id", api.get(backend.identity)),
         ("GET", "/v1/events", api.tell),
@@ -176,14 +191,6 @@ def control_app(backend: Backend) -> Starlette:
         ("POST", "/v1/blobs/{cid}/fetch", api.fetch_blob),
         ("POST", "/v1/blobs/{cid}/keep", api.keep_blob),
     ]
-    routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
-    return Starlette(
-        routes=routes,
-        exception_handlers={
-            **{MeshError: refused, HTTPException: no_such_thing},
-            **{ClientDisconnect: client_gone, Exception: internal},
-        },
-    )
 
 
 class _Api:
@@ -212,10 +219,7 @@ class _Api:
 
     async def tell(self, request: Request) -> Response:
         """NDJSON; or server-sent events, for whoever accepts those."""
-        follow = only(request, "follow").get("follow", "no")
-        if follow not in ("yes", "no"):
-            raise InputError("bad-request", f"follow={follow} is neither yes nor no")
-        return stream(request, self._backend.tell(follow == "yes"))
+        return stream(request, self._backend.tell(follows(request)))
 
     async def metrics(self, request: Request) -> Response:
         only(request)
@@ -306,12 +310,9 @@ class _Api:
         return stream(request, self._backend.watch(name))
 
     async def logs(self, request: Request) -> Response:
-        follow = only(request, "follow").get("follow", "no")
-        if follow not in ("yes", "no"):
-            raise InputError("bad-request", f"follow={follow}: yes or no")
-        name = request.path_params["job"]
+        follow, name = follows(request), request.path_params["job"]
         self._backend.job(name)
-        return stream(request, self._backend.logs(name, follow=follow == "yes"))
+        return stream(request, self._backend.logs(name, follow=follow))
 
     async def put_blob(self, request: Request) -> Response:
         try:

@@ -62,16 +62,16 @@ OPERATIONS = (
     Operation("GET", "/v1/table", "Next hops to every node, now", answers.Table),
     Operation("GET", "/v1/elements", "The orbital elements in use", answers.Anything),
     Operation(
-        "POST", "/v1/elements", "New elements of satellites", answers.Anything,
+        "POST", "/v1/elements", "New elements, for this daemon or for all", answers.Anything,
         body=bodies.NewElements, status=202,
     ),
     Operation(
         "POST", "/v1/records", "Statements that an operator signed, for all", answers.Anything,
-        body=bodies.Signed,
+        body=bodies.Signed, status=202,
     ),
-    Operation("GET", "/v1/bootstrap", "Whom this daemon dials at each start", answers.Anything),
+    Operation("GET", "/v1/bootstrap", "Whom this daemon dials without a link", answers.Anything),
     Operation(
-        "POST", "/v1/bootstrap", "Dial a daemon at each start, or no longer", answers.Anything,
+        "POST", "/v1/bootstrap", "Dial a daemon when no link is up, or no longer", answers.Anything,
         body=bodies.Bootstrap,
     ),
     Operation(
@@ -112,6 +112,10 @@ OPERATIONS = (
         media=NDJSON,
     ),
     Operation(
+        "GET", "/v1/jobs/{job}/logs", "What its shards said on standard error", answers.Anything,
+        ("follow",), media=NDJSON,
+    ),
+    Operation(
         "POST", "/v1/jobs/{job}/cancel", "End a job", answers.Anything, body=bodies.Nothing
     ),
     Operation("GET", "/v1/blobs", "The blobs here", list[answers.Blob]),
@@ -121,11 +125,11 @@ OPERATIONS = (
     ),
     Operation("GET", "/v1/blobs/{cid}", "The bytes of a blob", bytes, media=OCTETS),
     Operation(
-        "POST", "/v1/blobs/{cid}/fetch", "Fetch a blob from another node; wanted while it is read",
+        "POST", "/v1/blobs/{cid}/fetch", "Fetch a blob from a node, with its progress",
         answers.Anything, body=bodies.Node, media=NDJSON,
     ),
     Operation(
-        "POST", "/v1/blobs/{cid}/keep", "Let a blob stay here, or go", answers.Anything,
+        "POST", "/v1/blobs/{cid}/keep", "Keep a blob, or let it be a cache", answers.Anything,
         body=bodies.Kept,
     ),
     Operation("POST", "/v1/stop", "End this daemon", answers.Stopping, body=bodies.Nothing),

@@ -123,7 +123,9 @@ class Gossip:
             case Started(rows=rows):
                 self._sequence = max((int(v) for k, v in rows if k == SEQUENCE_ROW), default=0)
                 self._level_at = now + self._rng.randrange(ANTI_ENTROPY_NS)
-                return [*self._reserve(), *self._receive(self._me, self._kept.restore(rows), now)]
+                records, useless = self._kept.restore(rows, now)
+                self._rows += useless
+                return [*self._reserve(), *self._receive(self._me, records, now)]
             case Publish():
                 return self._publish(event, now)
             case LinkReady():

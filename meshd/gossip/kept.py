@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
-from meshd.router.roster import Entry
+from meshd.router.roster import Entry, entry_of
 from meshd.seam import Effect, Persist
 from protocols.certificate import Revocations
 from protocols.record import Orbit, Presence, Record
+from protocols.types import Instant
 
 KEPT_ROW = "kept/"
 NEIGHBOURS_MAX = 256
@@ -31,9 +32,18 @@ class Kept:
     def __init__(self) -> None:
         self._neighbours: dict[int, None] = {}
 
-    def restore(self, rows: tuple[tuple[str, bytes], ...]) -> tuple[Record, ...]:
-        """What was kept, to be judged anew."""
-        return records_in(rows)
+    def restore(
+        self, rows: tuple[tuple[str, bytes], ...], now: Instant
+    ) -> tuple[tuple[Record, ...], list[Effect]]:
+        """What was kept, to be judged anew, and rows that are of no use any more."""
+        records = records_in(rows)
+        useless: list[Effect] = []
+        for entry in map(entry_of, records):
+            if isinstance(entry.statement.body, Presence):
+                self._neighbours[entry.tag] = None
+            elif entry.expired(now):
+                useless += self.forget(entry)
+        return records, useless
 
     def keep(self, entry: Entry | None, *, neighbour: bool) -> list[Effect]:
         """Write down a statement that was believed, if it is of a kind that is kept."""

@@ -147,10 +147,10 @@ Event: TypeAlias = (
     | JobSubmitted
     | JobCancelled
     | ShardFinished
+    | ShardSaid
     | BlobOpened
     | PieceWritten
     | BlobKept
-    | ShardSaid
     | BlobRejected
     | Signal
 )
