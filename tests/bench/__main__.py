@@ -10,7 +10,7 @@ import argparse
 
 from rich.console import Console
 
-from tests.bench import full, kernel, routes, scale, sky, topology, whole, wire
+from tests.bench import full, kernel, routes, scale, sky, sockets, topology, whole, wire
 from tests.bench.measure import hardware, show_rows
 
 ABOUT_ROUTES = """\
@@ -24,7 +24,7 @@ all forwarding state, as they were measured on 2 cores of this kind, each as it 
   dsns 27 ms, and 0.54 ms for each next hop that is asked for
 """
 
-SUBJECTS = ("sky", "topology", "routes", "wire", "kernel", "whole", "large", "full")
+SUBJECTS = ("sky", "topology", "routes", "wire", "kernel", "whole", "large", "full", "sockets")
 SLOW = ("large", "full")
 """Measured only when asked for: minutes, and gigabytes."""
 
@@ -57,6 +57,8 @@ def main() -> None:
         whole.show(console, whole.TEN_THOUSAND)
     if "full" in wanted:
         full.show(console)
+    if "sockets" in wanted:
+        sockets.show(console)
 
 
 if __name__ == "__main__":

@@ -84,3 +84,24 @@ def test_file_that_cannot_be_written_is_told(daemons: Homes, tmp_path: Path) -> 
     assert device.code == 0
     assert Path("/dev/null").is_char_device()
     assert meshd("blob", "ls", home=tmp_path).code == 3
+
+
+def test_blob_is_fetched_over_two_hops_and_kept(mesh: Homes, tmp_path: Path) -> None:
+    data = os.urandom(500_000)
+    (tmp_path / "in").write_bytes(data)
+    cid = meshd("blob", "put", str(tmp_path / "in"), home=mesh["alice"]).out.strip()
+    out = tmp_path / "out"
+    words = ("blob", "get", cid, "--from", "alice", "-o", str(out), "--json")
+    got = meshd(*words, home=mesh["carol"]).json
+    assert (got["bytes"], got["from"], got["resumed_bytes"]) == (len(data), "alice", 0)
+    assert out.read_bytes() == data
+    kept = meshd("blob", "keep", cid, "--json", home=mesh["carol"]).json
+    assert kept == {"cid": cid, "kept": True, "here": True}
+    assert meshd("blob", "keep", cid, "--drop", home=mesh["carol"]).code == 0
+
+
+def test_blob_that_its_source_does_not_have_is_told_by_name(mesh: Homes) -> None:
+    missing = meshd("blob", "get", NOWHERE, "--from", "alice", home=mesh["carol"])
+    assert (missing.code, missing.err.endswith("[blob-missing]\n")) == (4, True)
+    stranger = meshd("blob", "get", NOWHERE, "--from", "nobody", home=mesh["carol"])
+    assert stranger.code == 4 and "nobody" in stranger.err

@@ -11,7 +11,7 @@ from tests.mutants.registry import MUTANTS
 
 CAUGHT_AT = {
     "epochs-forgotten": 20, "epoch-not-raised": 20, "ready-said-once": 29, "complete-too-early": 3,
-    "blob-released-too-early": 3, "no-window": 4, "piece-asked-once": 45,
+    "blob-released-too-early": 3, "no-window": 3, "piece-asked-once": 1,
     "refusal-without-a-code": 20, "expiry-ignored": 13, "no-flight-bound": 17,
     "contact-end-late": 7, "down-for-ever": 21, "deadline-in-the-past": 5, "dial-once": 2,
     "records-not-verified": 21, "future-believed": 8, "own-voice-ignored": 4,
