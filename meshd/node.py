@@ -11,6 +11,7 @@ from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
 from meshd.gossip.gossip import Gossip
 from meshd.letters.letters import Letters
+from meshd.membership.membership import PRESENCE_TTL_NS, Membership
 from meshd.router.routes import Router
 from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.scheduler import Scheduler
@@ -25,6 +26,7 @@ from meshd.seam import (
     FrameReceived,
     JobCancelled,
     JobSubmitted,
+    Judged,
     Learnt,
     LetterPosted,
     LetterTaken,
@@ -52,9 +54,8 @@ from protocols.bounds import ADDRESSES_MAX
 from protocols.forward import Accepted, Packet, Refused
 from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.record import Presence, Signer, Verifier
-from protocols.types import HOUR, Instant, NodeId
+from protocols.types import Duration, Instant, NodeId
 
-PRESENCE_TTL_NS = 24 * HOUR
 OWN_PORTS = ("job", "blob", "letter", "ping", "report")
 """Payload ports that machines of the node itself listen on; the rest is for applications."""
 
@@ -67,6 +68,9 @@ class NodeConfig:
     name: str
     site: str = ""
     work: WorkPolicy = field(default_factory=lambda: WorkPolicy(slots=1))
+    beat_ns: Duration = 0
+    """How long a link may be silent before it is asked (`forwarding.pulse`); 0: it is told of
+    silence."""
 
 
 class Node:
@@ -76,14 +80,16 @@ class Node:
         self.config = config
         me = config.node
         self.router = Router(me)
-        self.neighbours = Neighbours(me, config.name, self.router)
+        self.neighbours = Neighbours(me, config.name, self.router, config.beat_ns)
         self.forwarder = Forwarder(me, self.router, self.neighbours)
+        self.membership = Membership(me, self.router)
         self.gossip = Gossip(me, rng, signer, verifier)
         self.blobs = Blobs(me, self.router)
         self.letters = Letters(me, self.router)
         self.scheduler = Scheduler(me, self.router, config.work)
         self._machines: tuple[Machine, ...] = (
             self.router,
+            self.membership,
             self.neighbours,
             self.forwarder,
             self.gossip,
@@ -100,7 +106,7 @@ class Node:
         """Who hears what, in order: the router first, so that the others ask it afterwards."""
         router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
         gossip, blobs, letters = self.gossip, self.blobs, self.letters
-        scheduler = self.scheduler
+        membership, scheduler = self.membership, self.scheduler
         return {
             Started: (gossip, blobs, neighbours, forwarder, letters, scheduler),
             LinkUp: (neighbours,),
@@ -109,15 +115,16 @@ class Node:
             FrameReceived: (neighbours,),
             RecordsLoaded: (gossip,),
             StandingWanted: (neighbours,),
-            PlanLoaded: (router, neighbours),
-            RosterLoaded: (router, neighbours, gossip, scheduler),
-            LinkReady: (router, forwarder, gossip),
-            LinkLost: (router, forwarder, gossip),
+            PlanLoaded: (router, membership, neighbours),
+            RosterLoaded: (router, membership, neighbours, gossip, scheduler),
+            LinkReady: (router, membership, forwarder, gossip),
+            LinkLost: (router, membership, forwarder, gossip),
             MessageReceived: (),  # by what it says:
             **dict.fromkeys((Packet, Accepted, Refused), (forwarder,)),
             **dict.fromkeys((Digest, Listing, Have, Ask, Records), (gossip,)),
             Publish: (gossip,),
-            Learnt: (router, neighbours, scheduler),
+            Learnt: (router, membership, neighbours, scheduler),
+            Judged: (router,),
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
             PayloadArrived: (forwarder, blobs, letters, scheduler, echo),

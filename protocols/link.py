@@ -7,8 +7,9 @@ import msgspec
 from protocols.bounds import Name, Nanoseconds, Node
 
 PROTOCOL = "/meshd/link/1.0.0"
-VERSION = 2
-"""2: gossip announces, and sums what it holds (`protocols.gossip`); 1 listed all of it."""
+VERSION = 3
+"""3: silence on a link is broken by a `Beat`. 2: gossip announces, and sums what it holds
+(`protocols.gossip`); 1 listed all of it."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
@@ -27,3 +28,12 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     sent_at: Nanoseconds
     answers: Nanoseconds = 0
     """`sent_at` of the hello this one answers, or 0 for the first."""
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
+    """Are you there? Said where nothing was heard for a while; answered at once, which measures the
+    round trip: `answers` is the `sent_at` of the beat it answers, or 0 in one that asks.
+    """
+
+    sent_at: Nanoseconds
+    answers: Nanoseconds = 0

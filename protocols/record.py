@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from protocols.bounds import (
     ADDRESSES_MAX,
+    DOUBTS_MAX,
     RECORD_BYTES_MAX,
     SPEED_MAX,
     STANDING_MAX,
@@ -73,9 +74,31 @@ class LinkState(msgspec.Struct, frozen=True, array_like=True, tag="links"):
     down: Annotated[tuple[Tag, ...], Meta(max_length=STANDING_MAX)]
 
 
-Body: TypeAlias = Presence | Beacon | LinkState
+class Doubt(msgspec.Struct, frozen=True, array_like=True):
+    """A neighbour that was silent over a contact, by its tag, and the epoch at which it was known:
+    when its presence was issued.
+    """
 
-KINDS: dict[type, str] = {Presence: "presence", Beacon: "beacon", LinkState: "links"}
+    peer: Tag
+    epoch: Nanoseconds
+
+
+class Doubts(msgspec.Struct, frozen=True, array_like=True, tag="doubts"):
+    """Whom an author could not hear where it should have. Who is there says its presence anew: that
+    is another epoch, of which nobody has doubted it.
+    """
+
+    peers: Annotated[tuple[Doubt, ...], Meta(max_length=DOUBTS_MAX)]
+
+
+Body: TypeAlias = Presence | Beacon | LinkState | Doubts
+
+KINDS: dict[type, str] = {
+    Presence: "presence",
+    Beacon: "beacon",
+    LinkState: "links",
+    Doubts: "doubts",
+}
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True):

@@ -56,6 +56,10 @@ class Physics:
     """Whom a node knows when it starts: those who live where its contacts lead, by name alone; or
     all of the mesh, by one signed roster that all nodes share, so that nothing of it is gossiped.
     """
+    beat_ns: Duration = 0
+    """After how much silence nodes ask for a sign of life; 0: they are told what would have come of
+    it (`sim.silence`).
+    """
     crypto: Crypto = "modelled"
     predict: bool = True
     """Whether to ask the source's router, for every packet sent, when it will arrive."""
@@ -106,7 +110,7 @@ class World:
         """A host for one node; it does nothing before `start`. `site` is its place in the plan."""
         assert name not in self.hosts, f"two nodes are called {name}"
         me = node_id(self.seed, name)
-        config = NodeConfig(me, name, site, work or WorkPolicy(slots=1))
+        config = NodeConfig(me, name, site, work or WorkPolicy(slots=1), self.physics.beat_ns)
         sign = signer_of(self.physics.crypto, self.seed, name, me)
         host = Host(len(self.hosts), config, sign, speed)
         self.hosts[name] = host

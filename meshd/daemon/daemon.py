@@ -31,6 +31,7 @@ from meshd.daemon.clients import Clients
 from meshd.daemon.console import Console
 from meshd.daemon.plans import Coming, Plans, World, world_of
 from meshd.driver import Driver, Ports
+from meshd.forwarding.pulse import BEAT_NS
 from meshd.node import Node, NodeConfig
 from meshd.ports import ClockPort, ExecutorPort
 from meshd.recording import Header, Journal
@@ -152,6 +153,8 @@ class Daemon:
             name=self.name or f"node-{me[-6:]}",
             site=self.site,
             work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
+            # Software is as slow in mission time as that is fast: silence is judged in real time.
+            beat_ns=round(BEAT_NS * max(1.0, shared.clock.speed)),
         )
         seed = shared.chance(self)
         self.recorder = self._make_recorder(who, seed)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import protocols
+from meshd.forwarding.custody import FLIGHT_BYTES_MAX
+from meshd.forwarding.pulse import Greeted, Pulse
 from meshd.router.routes import Router
 from meshd.seam import (
     CloseLink,
@@ -31,7 +33,7 @@ from meshd.seam import (
 )
 from protocols import LinkMessage
 from protocols.errors import ProtocolError
-from protocols.link import VERSION, Hello
+from protocols.link import VERSION, Beat, Hello
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId, NodeId
 
@@ -74,12 +76,16 @@ class Retry:
 
 
 class Neighbours:
-    """Opens and closes links as the plan says; lets nobody talk who has not greeted."""
+    """Opens and closes links as the plan says; lets nobody talk who has not greeted.
 
-    def __init__(self, me: NodeId, name: str, router: Router) -> None:
+    A link that has been silent for two beats is closed; with `beat_ns` = 0 none is listened to.
+    """
+
+    def __init__(self, me: NodeId, name: str, router: Router, beat_ns: Duration = 0) -> None:
         self._me = me
         self._name = name
         self._router = router
+        self._pulse = Pulse(beat_ns)
         self._sky = ("", "")
         self._links: dict[LinkId, Neighbour] = {}
         self._ready: dict[NodeId, LinkId] = {}
@@ -108,6 +114,10 @@ class Neighbours:
     def view(self) -> tuple[Neighbour, ...]:
         return tuple(self._links[link] for link in sorted(self._links))
 
+    def measured_ns(self, link: LinkId) -> Duration | None:
+        """One way, as answers to our beats told lately; None before the first."""
+        return self._pulse.delay_ns(link)
+
     # --- what happens ---------------------------------------------------------------------------
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
@@ -115,6 +125,8 @@ class Neighbours:
             return self._frame(event.link, event.frame, now)
         if isinstance(event, Learnt) and not self._concerns(event):
             return []
+        if isinstance(event, Woke):
+            return self._wake(now)
         self._moved = True
         match event:
             case LinkUp():
@@ -132,7 +144,7 @@ class Neighbours:
                     if key.startswith(STANDING_ROW):
                         self._wanted[NodeId(key[len(STANDING_ROW) :])] = value.decode()
             case _:
-                assert isinstance(event, Woke | Learnt | RosterLoaded)
+                assert isinstance(event, Learnt | RosterLoaded)
         return self._review(now)
 
     def _concerns(self, learnt: Learnt) -> bool:
@@ -148,7 +160,10 @@ class Neighbours:
         if self._moved:
             self._deadline = self._earliest()
             self._moved = False
-        return self._deadline
+        beat = self._pulse.next_deadline()
+        if self._deadline is None or beat is None:
+            return beat if self._deadline is None else self._deadline
+        return min(self._deadline, beat)
 
     def _earliest(self) -> Instant | None:
         times = [n.opened_at + GREETING_NS for n in self._links.values() if not n.ready]
@@ -179,6 +194,7 @@ class Neighbours:
             return []  # a late frame of a link already closed
         try:
             message = protocols.LINK.decode(frame)
+            self._pulse.heard(link, now)
             if isinstance(message, Hello):
                 self._moved = True
                 return self._greet(neighbour, message, now)
@@ -188,7 +204,26 @@ class Neighbours:
             self._moved = True
             note = Note(error.code, {"node": neighbour.node, "message": error.message})
             return [note, CloseLink(link, error.code), *self._down(link, error.code, now)]
+        if isinstance(message, Beat):
+            return self._beat(link, message, now)
         return [MessageReceived(link, neighbour.node, message)]
+
+    def _beat(self, link: LinkId, beat: Beat, now: Instant) -> list[Effect]:
+        if beat.answers:
+            self._pulse.answered(link, beat.answers, now)
+            return []
+        return [SendFrame(link, protocols.LINK.encode(Beat(now, beat.sent_at)))]
+
+    def _wake(self, now: Instant) -> list[Effect]:
+        ask, silent = self._pulse.due(now)
+        beat = protocols.LINK.encode(Beat(now))
+        effects: list[Effect] = [SendFrame(link, beat) for link in ask]
+        for link in silent:
+            effects += [CloseLink(link, "silent"), *self._down(link, "silent", now)]
+        if silent or self._moved or (self._deadline is not None and self._deadline <= now):
+            self._moved = True
+            effects += self._review(now)
+        return effects
 
     def _greet(self, neighbour: Neighbour, hello: Hello, now: Instant) -> list[Effect]:
         if hello.version != VERSION:
@@ -213,6 +248,8 @@ class Neighbours:
         standing = neighbour.standing or hello.standing or strange
         ready = replace(neighbour, ready=True, delay_ns=delay, standing=standing)
         self._links[ready.link] = ready
+        queue = self._queue_ns(ready.node, now)
+        self._pulse.begin(ready.link, now, Greeted(ready.dialled, delay, queue))
         self._retry.pop(ready.node, None)
         self._missing.pop(ready.node, None)
         if ready.node in self._ready:
@@ -224,6 +261,7 @@ class Neighbours:
         gone = self._links.pop(link, None)
         if gone is None:
             return []
+        self._pulse.end(link)
         if gone.dialled or gone.node in self._wanted:
             self._back_off(gone.node, now)
         if self._ready.get(gone.node) != link:
@@ -338,3 +376,8 @@ class Neighbours:
 
     def _planned(self, node: NodeId, now: Instant) -> bool:
         return self._router.contact_end(node, now) is not None
+
+    def _queue_ns(self, node: NodeId, now: Instant) -> Duration:
+        """What a neighbour may have under way both ways, at the rate of the contact with it."""
+        contact = self._router.contact(node, now)
+        return round(2 * FLIGHT_BYTES_MAX * 8 * SECOND / contact.rate_bps) if contact else 0

@@ -11,9 +11,10 @@ from sim.laws.durable import Durable
 from sim.laws.law import Law
 from sim.laws.leases import Leases
 from sim.laws.letters import Letters
+from sim.laws.membership import Membership
 from sim.laws.packets import Packets
 from sim.laws.records import Records
 
 LAWS: tuple[type[Law], ...] = (
-    Packets, Custody, Letters, Records, Leases, Durable, Bounds,
+    Packets, Custody, Letters, Records, Membership, Leases, Durable, Bounds,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from meshd.node import Node
 from meshd.scheduler import book, holder, ledger, sink
 from meshd.seam import Effect, Event, FrameReceived
 from protocols import LinkMessage
-from protocols.bounds import PAYLOAD_BYTES_MAX
+from protocols.bounds import DOUBTS_MAX, PAYLOAD_BYTES_MAX
 from protocols.types import Instant
 from sim.host import Host
 from sim.laws.law import Law, require
@@ -40,6 +40,7 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
         3 * TABLE_MAX,
     ),
     "records wanted": (lambda n: len(n.gossip._wants), WANTED_MAX),
+    "neighbours missed": (lambda n: len(n.membership._missed), DOUBTS_MAX),
     "letters posted": (lambda n: len(n.letters.outgoing._sending), outgoing.POSTED_MAX),
     "letters unread": (lambda n: n.letters.mailbox._count, mailbox.UNREAD_MAX),
     "bytes unread": (lambda n: n.letters.mailbox._bytes, mailbox.UNREAD_BYTES_MAX),

@@ -44,7 +44,7 @@ def draw(seed: int) -> Drawn:
         contact_light=f"{rng.choice((2, 5, 15))}ms",
         cables=mesh.cables,
         link=Link(loss=rng.choice((0.0, 0.0, 0.0, 0.02))),
-        node=NodeRules(commit=f"{rng.choice((0, 0, 2, 10, 80))}ms"),
+        node=NodeRules(commit=f"{rng.choice((0, 0, 2, 10, 80))}ms", beats="frames"),
         packets=_packets(rng, mesh),
         letters=_letters(rng, mesh),
         jobs=_jobs(rng, mesh),

@@ -4,7 +4,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { Frames, now, pack, unpack } from './wire.mjs'
 
 export const LINK = '/meshd/link/1.0.0'
-const VERSION = 2
+const VERSION = 3
 const DOMAIN = Buffer.from('meshd/record/1\n')
 const DAY_NS = 86_400_000_000_000n
 const ALL_TAGS = (1n << 63n) - 1n
@@ -171,6 +171,11 @@ export class Link {
       this.delay = (now() - this.#sentAt) / 2n
       this.#greeting.resolve()
     }
+  }
+
+  // Are you there? Whoever does not answer is hung up on.
+  async hear_beat (sentAt, answers) {
+    if (BigInt(answers) === 0n) await this.say(['beat', now(), sentAt])
   }
 
   hear_accepted (packet, hop) {

@@ -70,7 +70,17 @@ def structs() -> dict[str, Any]:
         record.Presence,
         record.Beacon,
     )
-    more = (record.LinkState, record.Standing, Limits, Leased, JobSpec, ShardSpec, client.Output)
+    more = (
+        record.LinkState,
+        record.Standing,
+        record.Doubts,
+        record.Doubt,
+        Limits,
+        Leased,
+        JobSpec,
+        ShardSpec,
+        client.Output,
+    )
     return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more)}
 
 
@@ -113,7 +123,7 @@ def test_keys_follow_from_their_seeds() -> None:
 def test_statements_are_signed_by_the_first_key() -> None:
     me = Identity.from_seed(bytes.fromhex(KEYS[0][0]))
     statements = [data_of(text) for name, (_, text) in VECTORS.items() if " " in name]
-    assert len(statements) == len(SIGNATURES) == 3
+    assert len(statements) == len(SIGNATURES) == 4
     assert f"`{DOMAIN.hex()}`" in SPEC
     for data, text in zip(statements, SIGNATURES, strict=True):
         statement = record.read(record.Record(data, data_of(text)))
