@@ -16,7 +16,7 @@ from protocols.errors import InputError
 
 HOME_VARIABLE = "MESHD_HOME"
 PREFIX = "MESHD_"
-LISTS = ("listen", "catalog", "stations")
+LISTS = ("listen", "catalog", "stations", "trust", "bootstrap")
 """Keys with several values; one alone need not stand in brackets."""
 
 Text = Annotated[str, Meta(max_length=1_024)]
@@ -54,6 +54,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Run shards of kind "command": any program, as this user. A subprocess is not a sandbox."""
     accept_jobs: Literal["auto", "yes", "no"] = "auto"
     """Take work from other nodes; "auto": only while listening on loopback alone."""
+    trust: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+    """Files that name the operators to trust (`operator.toml` of each); open to all without."""
+    certificate: Text = ""
+    """What this node shows to others; `node.cert` in its home when empty."""
+    bootstrap: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+    """Addresses of nodes to join the mesh by while no link is up."""
     emulate_light: bool = False
     """A laboratory: hold each frame for the light time of the contact it came over."""
     epoch: Text = ""
@@ -79,7 +85,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return ("onnx", "command") if self.allow_command else ("onnx",)
+        return ("onnx", "wasm", "command") if self.allow_command else ("onnx", "wasm")
 
 
 def home_folder(flag: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:

@@ -17,6 +17,7 @@ from meshd.ports import BlobPort, ClockPort, ExecutorPort, LinkPort, StorePort
 from meshd.seam import (
     CloseLink,
     Effect,
+    ElementsHeard,
     Event,
     FrameReceived,
     LetterArrived,
@@ -43,6 +44,7 @@ from meshd.seam import (
 )
 from protocols.errors import MeshError
 from protocols.forward import PacketIds
+from protocols.record import Orbit
 from protocols.types import Instant
 
 if TYPE_CHECKING:
@@ -51,9 +53,10 @@ if TYPE_CHECKING:
 EVENTS_A_TURN = 64
 """After so many events the loop lets others run."""
 
-INBOX_MAX = 65_536
-"""Events waiting. Frames beyond it are lost, as on a bad link: packets are sent again by who has
-custody, gossip is levelled by digests. What the world reports besides comes at its own slow pace.
+INBOX_FRAMES_MAX = 4_096
+INBOX_BYTES_MAX = 2 << 20
+"""Frames that may wait: beyond it no link is read (`Driver.room`), so that its sender, in the end,
+has to wait too. What the world reports besides comes at its own slow pace.
 """
 
 WATCHERS_MAX = 64
@@ -61,7 +64,8 @@ WATCHED_MAX = 1_024
 
 Told: TypeAlias = (
     ReportJob | Note | PayloadArrived | PayloadLost | LetterKept | LetterSettled | LetterArrived
-)
+    | ElementsHeard
+)  # fmt: skip
 """Effects that are for people and programs outside."""
 
 Witnessed: TypeAlias = LinkUp | LinkDown | PlanLoaded
@@ -80,6 +84,8 @@ class Ports:
     store: StorePort
     blobs: BlobPort
     executor: ExecutorPort
+    elements: Callable[[Orbit], None] = lambda orbit: None
+    """Who makes the plans, and hears of new elements here."""
 
 
 class Witness(Protocol):
@@ -102,10 +108,12 @@ class Driver:
         self.journal = journal
         self.handled = 0
         """Events handled since the start."""
-        self.frames_lost = 0
-        """Frames that found the inbox full."""
+        self.inbox_full = 0
+        """How often links had to wait for room."""
         self._ids = PacketIds(node.config.node, "d")
         self._inbox: deque[Event] = deque()
+        self._inbox_frames = self._inbox_bytes = 0
+        self._room = trio.Event()
         self._wakeup = trio.Event()
         self._still = False
         self._watchers: list[Watcher] = []
@@ -114,13 +122,20 @@ class Driver:
 
     def post(self, event: Event) -> None:
         """Give the node an event; it is handled soon, in the order of posting."""
-        if len(self._inbox) >= INBOX_MAX and isinstance(event, FrameReceived):
-            if not self.frames_lost:
-                self._tell(Note("inbox-full", {"max": INBOX_MAX}))
-            self.frames_lost += 1
-            return
+        if isinstance(event, FrameReceived):
+            self._inbox_frames += 1
+            self._inbox_bytes += len(event.frame)
         self._inbox.append(event)
         self._wakeup.set()
+
+    async def room(self) -> None:
+        """Return once the inbox has room for a frame; a link asks before it posts one."""
+        while self._is_full():
+            self.inbox_full += 1
+            await self._room.wait()
+
+    def _is_full(self) -> bool:
+        return self._inbox_frames >= INBOX_FRAMES_MAX or self._inbox_bytes >= INBOX_BYTES_MAX
 
     @contextmanager
     def watch(self, wanted: Callable[[Happening], bool]) -> Iterator[Watcher]:
@@ -173,11 +188,21 @@ class Driver:
         for _ in range(EVENTS_A_TURN):
             deadline = self.node.next_deadline() if not self._inbox else None
             if self._inbox:
-                self._take(self._inbox.popleft())
+                self._take(self._next())
             elif deadline is not None and deadline <= self.ports.clock.now():
                 self._take(Woke())
             else:
                 return
+
+    def _next(self) -> Event:
+        event = self._inbox.popleft()
+        if isinstance(event, FrameReceived):
+            self._inbox_frames -= 1
+            self._inbox_bytes -= len(event.frame)
+            if not self._is_full():
+                self._room.set()
+                self._room = trio.Event()
+        return event
 
     async def _rest(self) -> None:
         """Sleep until an event comes or the node's deadline."""
@@ -236,8 +261,8 @@ class Driver:
     def _carry_out(self, effect: Effect) -> None:
         ports = self.ports
         match effect:
-            case SendFrame(link=link, frame=frame):
-                ports.links.send(link, frame)
+            case SendFrame(link=link, frame=frame, priority=priority):
+                ports.links.send(link, frame, priority)
             case OpenLink(node=node, addresses=addresses):
                 ports.links.open(node, addresses)
             case CloseLink(link=link, code=code):
@@ -252,6 +277,9 @@ class Driver:
                 self._write(effect)
             case ReleaseBlob(cid=cid):
                 ports.blobs.release(cid)
+            case ElementsHeard(orbit=orbit):
+                ports.elements(orbit)
+                self._tell(effect)
             case told if isinstance(told, _TOLD):
                 self._tell(told)
             case _:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from meshd.blobs.fetch import Blobs
+from meshd.forwarding.bootstrap import Bootstrap
 from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
@@ -16,11 +17,13 @@ from meshd.router.routes import Router
 from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.scheduler import Scheduler
 from meshd.seam import (
+    Barred,
     BlobFailed,
     BlobRejected,
     BlobStored,
     BlobUnwanted,
     BlobWanted,
+    BootstrapWanted,
     Effect,
     Event,
     FrameReceived,
@@ -50,6 +53,8 @@ from meshd.seam import (
     Started,
     Woke,
 )
+from meshd.trust.policy import TrustPolicy
+from meshd.trust.trust import Trust
 from protocols.bounds import ADDRESSES_MAX
 from protocols.forward import Accepted, Packet, Refused
 from protocols.gossip import Ask, Digest, Have, Listing, Records
@@ -68,6 +73,9 @@ class NodeConfig:
     name: str
     site: str = ""
     work: WorkPolicy = field(default_factory=lambda: WorkPolicy(slots=1))
+    trust: TrustPolicy = field(default_factory=TrustPolicy)
+    bootstrap: tuple[tuple[NodeId, str], ...] = ()
+    """Nodes with their addresses to join the mesh by when no other is there."""
     beat_ns: Duration = 0
     """How long a link may be silent before it is asked (`forwarding.pulse`); 0: it is told of
     silence."""
@@ -80,17 +88,21 @@ class Node:
         self.config = config
         me = config.node
         self.router = Router(me)
-        self.neighbours = Neighbours(me, config.name, self.router, config.beat_ns)
+        self.trust = Trust(me, config.trust, verifier)
+        self.neighbours = Neighbours(me, config.name, self.router, self.trust, config.beat_ns)
+        self.bootstrap = Bootstrap(self.neighbours, config.bootstrap)
         self.forwarder = Forwarder(me, self.router, self.neighbours)
         self.membership = Membership(me, self.router)
-        self.gossip = Gossip(me, rng, signer, verifier)
+        self.gossip = Gossip(me, rng, signer, verifier, self.trust)
         self.blobs = Blobs(me, self.router)
         self.letters = Letters(me, self.router)
-        self.scheduler = Scheduler(me, self.router, config.work)
+        self.scheduler = Scheduler(me, self.router, config.work, self.trust)
         self._machines: tuple[Machine, ...] = (
+            self.trust,
             self.router,
             self.membership,
             self.neighbours,
+            self.bootstrap,
             self.forwarder,
             self.gossip,
             self.blobs,
@@ -105,26 +117,29 @@ class Node:
     def _table(self, echo: Machine) -> dict[type, tuple[Machine, ...]]:
         """Who hears what, in order: the router first, so that the others ask it afterwards."""
         router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
+        bootstrap = self.bootstrap
         gossip, blobs, letters = self.gossip, self.blobs, self.letters
-        membership, scheduler = self.membership, self.scheduler
+        membership, scheduler, trust = self.membership, self.scheduler, self.trust
         return {
-            Started: (gossip, blobs, neighbours, forwarder, letters, scheduler),
+            Started: (trust, gossip, blobs, neighbours, bootstrap, forwarder, letters, scheduler),
             LinkUp: (neighbours,),
             LinkDown: (neighbours,),
             LinkFailed: (neighbours,),
             FrameReceived: (neighbours,),
             RecordsLoaded: (gossip,),
             StandingWanted: (neighbours,),
+            BootstrapWanted: (bootstrap,),
             PlanLoaded: (router, membership, neighbours),
-            RosterLoaded: (router, membership, neighbours, gossip, scheduler),
-            LinkReady: (router, membership, forwarder, gossip),
-            LinkLost: (router, membership, forwarder, gossip),
+            RosterLoaded: (trust, router, membership, neighbours, gossip, scheduler),
+            LinkReady: (router, membership, bootstrap, forwarder, gossip),
+            LinkLost: (router, membership, bootstrap, forwarder, gossip),
             MessageReceived: (),  # by what it says:
             **dict.fromkeys((Packet, Accepted, Refused), (forwarder,)),
             **dict.fromkeys((Digest, Listing, Have, Ask, Records), (gossip,)),
             Publish: (gossip,),
-            Learnt: (router, membership, neighbours, scheduler),
+            Learnt: (trust, router, membership, neighbours, scheduler),
             Judged: (router,),
+            Barred: (router, gossip, neighbours, membership, scheduler),
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
             PayloadArrived: (forwarder, blobs, letters, scheduler, echo),
@@ -148,7 +163,8 @@ class Node:
         effects = self._deliver(event, now)
         if isinstance(event, Started):
             config, addresses = self.config, event.addresses[:ADDRESSES_MAX]
-            presence = Presence(config.name, config.site, addresses, config.work.idle)
+            shown = config.trust.certificate
+            presence = Presence(config.name, config.site, addresses, config.work.idle, shown)
             effects += self._deliver(Publish(presence, PRESENCE_TTL_NS), now)
         return effects
 

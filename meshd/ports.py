@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from meshd.seam import RunShard
+from protocols.priority import Priority
 from protocols.types import Cid, Instant, LinkId, NodeId
 
 
@@ -25,7 +26,7 @@ class LinkPort(Protocol):
 
     def open(self, node: NodeId, addresses: tuple[str, ...]) -> None: ...
     def close(self, link: LinkId, code: str) -> None: ...
-    def send(self, link: LinkId, frame: bytes) -> None: ...
+    def send(self, link: LinkId, frame: bytes, priority: Priority) -> None: ...
 
 
 class StorePort(Protocol):

@@ -33,13 +33,23 @@ RECORDS_MAX = 256
 ADDRESSES_MAX = 8
 STANDING_MAX = 256
 DOUBTS_MAX = 256
+TLE_LINE_MAX = 80
 SPEED_MAX = 1_000_000.0
+CERTIFICATE_BYTES_MAX = 1_024
+ROLES_MAX = 8
+REVOKED_MAX = 1_024
+CAPABILITY_CHARS_MAX = 8_192
 SHARDS_MAX = 10_000
 SLOTS_MAX = 65_536
 WORK_NS_MAX = 86_400 * 1_000_000_000
 """A day: what one shard may be expected to take."""
 
 SHARDS_RENEWED_MAX = 1_024
+STAGES_MAX = 64
+INPUTS_MAX = 1_000
+"""Outputs of other shards that one shard takes: with their nodes they fit an offer."""
+
+FILES_MAX = 64
 OUTPUTS_MAX = 1_000
 TEXT_MAX = 1_024
 

@@ -18,6 +18,7 @@ from protocols.bounds import (
     Node,
     Packet_,
 )
+from protocols.priority import Priority
 from protocols.types import Instant, NodeId, PacketId
 
 
@@ -62,6 +63,7 @@ class Packet(msgspec.Struct, frozen=True, array_like=True, tag="packet"):
     hops: Annotated[tuple[Hop, ...], Meta(max_length=HOP_LIMIT_MAX + 1)] = ()
     dead: Annotated[tuple[tuple[Node, Node], ...], Meta(max_length=DEAD_LINKS_MAX)] = ()
     durable: bool = False
+    priority: Priority = Priority.INTERACTIVE
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):

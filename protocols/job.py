@@ -9,8 +9,11 @@ from msgspec import Meta
 
 from protocols.bounds import (
     BLOB_BYTES_MAX,
+    FILES_MAX,
+    INPUTS_MAX,
     SHARDS_MAX,
     SHARDS_RENEWED_MAX,
+    STAGES_MAX,
     Cid_,
     Code,
     Count,
@@ -22,9 +25,18 @@ from protocols.bounds import (
     Text,
     WorkNanoseconds,
 )
+from protocols.types import Cid
 
-Kind: TypeAlias = Literal["onnx", "command"]
+Kind: TypeAlias = Literal["onnx", "wasm", "command"]
 Epoch: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+Command: TypeAlias = Annotated[tuple[Text, ...], Meta(max_length=256)]
+Priority: TypeAlias = Annotated[int, Meta(ge=0, le=9)]
+"""9 goes first."""
+
+FILE_PATH = r"\A(?!/)(?!(.*/)?\.{0,2}(/|\Z))[^\\\x00-\x1f\x7f]+\Z"
+"""Relative, with no empty, "." or ".." part: it stays below the folder it is put in."""
+
+VERIFY = r"\A(none|dup|spot:(1|0?\.[0-9]{1,6})|vote:[3579])\Z"
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,13 +45,62 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
     memory_mb: Annotated[int, Meta(ge=16, le=1_048_576)] = 512
     output_mb: Annotated[int, Meta(ge=1, le=1_024)] = 16
+    fuel: Annotated[int, Meta(ge=0, le=1 << 62)] = 0
+    """WebAssembly instructions, about; 0: as many as the wall time lets it run."""
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A blob that a shard finds as a file, below its folder "in"."""
+
+    path: Annotated[str, Meta(max_length=255, pattern=FILE_PATH)]
+    cid: Cid_
+
+
+Files: TypeAlias = Annotated[tuple[File, ...], Meta(max_length=FILES_MAX)]
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What some shards of a job run, where that differs from the job's own."""
+
+    name: Name
+    kind: Kind
+    model: Cid_ | None = None
+    files: Files = ()
+    estimate_s: Annotated[float, Meta(gt=0, le=86_400)] = 1.0
+    output_bytes: Count = 0
+    limits: Limits = Limits()
 
 
 class ShardSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One shard: its input blob, or its argument vector."""
+    """One shard: what it works on, and its argument vector."""
 
     input: Cid_ | None = None
-    command: Annotated[tuple[Text, ...], Meta(max_length=256)] = ()
+    command: Command = ()
+    stage: Annotated[int, Meta(ge=0, le=STAGES_MAX)] = 0
+    """0: the job's own; else one of its `stages`, counted from 1."""
+    takes: Annotated[tuple[ShardIndex, ...], Meta(max_length=INPUTS_MAX)] = ()
+    """Earlier shards whose outputs are inputs here, behind `input`; it starts when they exist."""
+
+
+class Region(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Around a point on the ground; or, of the `sky`, around a right ascension and declination."""
+
+    latitude_deg: Annotated[float, Meta(ge=-90, le=90)]
+    longitude_deg: Annotated[float, Meta(ge=-180, le=360)]
+    radius_km: Annotated[float, Meta(gt=0, le=20_040)] = 1_000.0
+    sky: bool = False
+
+
+class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where shards may run."""
+
+    labels: Annotated[tuple[Name, ...], Meta(max_length=32)] = ()
+    """A node must have them all."""
+    operator: Name = ""
+    region: Region | None = None
+    spread: Literal["", "planes", "operators"] = ""
+    """No two shards in one of these while there are others."""
+    sunlit: bool = False
 
 
 class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +116,38 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     estimate_s: Annotated[float, Meta(gt=0, le=86_400)] = 1.0
     """What a shard is expected to take on a node of speed 1."""
     limits: Limits = Limits()
+    files: Files = ()
+    output_bytes: Count = 0
+    """What a shard is expected to put out; 0: nobody knows."""
+    stage: Name = ""
+    """What people call the stage that the job's own fields describe."""
+    stages: Annotated[tuple[Stage, ...], Meta(max_length=STAGES_MAX)] = ()
+    """Further stages; shards name them."""
+    priority: Priority = 5
+    placement: Placement = Placement()
+    verify: Annotated[str, Meta(max_length=16, pattern=VERIFY)] = "none"
+
+    def work(self, shard: ShardSpec) -> JobSpec | Stage:
+        """What a shard of this job runs."""
+        return self.stages[shard.stage - 1] if shard.stage else self
+
+    def stage_name(self, shard: ShardSpec) -> str:
+        return self.stages[shard.stage - 1].name if shard.stage else self.stage
+
+    @property
+    def cids(self) -> list[Cid]:
+        """Every blob the job brings, as often as it is named."""
+        works: list[JobSpec | Stage] = [self, *self.stages]
+        found = [work.model for work in works if work.model is not None]
+        found += [file.cid for work in works for file in work.files]
+        return found + [shard.input for shard in self.shards if shard.input is not None]
+
+
+class Input(msgspec.Struct, frozen=True, array_like=True):
+    """A blob to work on, and the node that has it."""
+
+    cid: Cid_
+    node: Node
 
 
 class Offer(msgspec.Struct, frozen=True, array_like=True, tag="offer"):
@@ -65,11 +158,15 @@ class Offer(msgspec.Struct, frozen=True, array_like=True, tag="offer"):
     epoch: Epoch
     kind: Kind
     model: Cid_ | None
-    input: Cid_ | None
-    command: Annotated[tuple[Text, ...], Meta(max_length=256)]
+    inputs: Annotated[tuple[Input, ...], Meta(max_length=INPUTS_MAX + 1)]
+    files: Files
+    command: Command
     limits: Limits
     estimate_ns: WorkNanoseconds
     lease_ns: WorkNanoseconds
+    ends_at: Nanoseconds
+    """The job's deadline: after it nobody wants the result."""
+    priority: Priority
 
 
 class Accept(msgspec.Struct, frozen=True, array_like=True, tag="accept"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from protocols.bounds import Name, Nanoseconds, Node
+from protocols.certificate import Sealed
 
 PROTOCOL = "/meshd/link/1.0.0"
 VERSION = 3
-"""3: silence on a link is broken by a `Beat`. 2: gossip announces, and sums what it holds
-(`protocols.gossip`); 1 listed all of it."""
+"""3: certificates, what operators say by gossip, packets have a priority, and silence on a link is
+broken by a `Beat`. 2: gossip announces, and sums what it holds (`protocols.gossip`). 1 listed all
+of it."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
@@ -28,6 +30,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     sent_at: Nanoseconds
     answers: Nanoseconds = 0
     """`sent_at` of the hello this one answers, or 0 for the first."""
+    certificate: Sealed | None = None
+    """That the sender is one of an operator's own; None where it has none."""
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):

@@ -14,6 +14,7 @@ from protocols.bounds import (
     RECORD_BYTES_MAX,
     SPEED_MAX,
     STANDING_MAX,
+    TLE_LINE_MAX,
     Count,
     Name,
     Nanoseconds,
@@ -21,6 +22,7 @@ from protocols.bounds import (
     Slots,
     Text,
 )
+from protocols.certificate import Revocations, Sealed
 from protocols.errors import MALFORMED, ProtocolError
 from protocols.tag import Tag
 from protocols.types import NodeId
@@ -55,6 +57,8 @@ class Presence(msgspec.Struct, frozen=True, array_like=True, tag="presence"):
     site: Name
     addresses: Annotated[tuple[Text, ...], Meta(max_length=ADDRESSES_MAX)]
     idle: Beacon | None = None
+    certificate: Sealed | None = None
+    """That all this is so, by its operator; None in a mesh without operators."""
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True):
@@ -91,14 +95,53 @@ class Doubts(msgspec.Struct, frozen=True, array_like=True, tag="doubts"):
     peers: Annotated[tuple[Doubt, ...], Meta(max_length=DOUBTS_MAX)]
 
 
-Body: TypeAlias = Presence | Beacon | LinkState | Doubts
+class Orbit(msgspec.Struct, frozen=True, array_like=True, tag="orbit"):
+    """New elements of one satellite (SGP4's mean elements), and from when all nodes plan by them.
+
+    Angles are degrees. With `line1` and `line2`, the TLE they were read from, SGP4 gets its very
+    digits. Whether an orbit can have them is for the reader to check.
+    """
+
+    at: Nanoseconds
+    name: Name
+    norad_id: Count
+    epoch: Nanoseconds
+    inclination_deg: float
+    raan_deg: float
+    eccentricity: float
+    argp_deg: float
+    mean_anomaly_deg: float
+    mean_motion_rev_day: float
+    bstar: float = 0.0
+    ndot: float = 0.0
+    nddot: float = 0.0
+    line1: Annotated[str, Meta(max_length=TLE_LINE_MAX)] = ""
+    line2: Annotated[str, Meta(max_length=TLE_LINE_MAX)] = ""
+    certificate: Sealed | None = None
+    """Of a node that is its author; None where an operator is."""
+
+    @property
+    def satellite(self) -> str:
+        """What the satellite is known by: its number, or, without one, its name."""
+        return str(self.norad_id or self.name)
+
+
+Body: TypeAlias = Presence | Beacon | LinkState | Doubts | Revocations | Orbit
 
 KINDS: dict[type, str] = {
     Presence: "presence",
     Beacon: "beacon",
     LinkState: "links",
     Doubts: "doubts",
+    Revocations: "revocations",
+    Orbit: "orbit",
 }
+
+
+def kind_of(body: Body) -> str:
+    """What an author says once at most of at a time; of each satellite's elements once."""
+    kind = KINDS[type(body)]
+    return f"{kind}/{body.satellite}" if isinstance(body, Orbit) else kind
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True):

@@ -279,7 +279,7 @@ class DaemonMesh(ABC):
     async def _submit(self, action: Submit) -> str:
         number = len(self.tally.jobs)
         job = JobId(f"job-{number + 1}")
-        log = JobLog(job, self._id[action.source], self.now, action.shards, action.name)
+        log = JobLog(job, self._id[action.source], self.now, action.shards_in_all, action.name)
         self.tally.jobs[job] = log
         taken = await self._host_of(action.source).do(Take(job, number, action))
         log.at = taken or log.at

@@ -117,8 +117,8 @@ class Performer:
     def _run(self, host: Host, run: RunShard) -> None:
         """A shard takes what was estimated, by the host's speed; its output follows its inputs."""
         world = self._world
-        for cid in (run.model, run.input):
-            if cid is not None and host.blobs.size(cid) is None:
+        for cid in run.cids:
+            if host.blobs.size(cid) is None:
                 world.post(host, ShardFinished(run.run, "blob-missing", f"blob {cid}"))
                 return
         self._runs += 1
@@ -166,7 +166,7 @@ class Performer:
 
 def output_of(run: RunShard | Offered) -> bytes:
     """What a simulated shard puts out: a hash of what it was given, so that reruns agree."""
-    given = msgspec.msgpack.encode((run.kind, run.model, run.input, run.command))
+    given = msgspec.msgpack.encode((run.kind, run.model, run.inputs, run.command))
     return hashlib.blake2b(given).digest()
 
 
@@ -175,11 +175,17 @@ class Offered(NamedTuple):
 
     kind: str
     model: Cid | None
-    input: Cid | None
+    inputs: tuple[Cid, ...]
     command: tuple[str, ...]
 
 
-def output_of_shard(spec: JobSpec, shard: int) -> Cid:
-    """The name of the result that a shard must have."""
-    given = spec.shards[shard]
-    return cid_of(output_of(Offered(spec.kind, spec.model, given.input, given.command)))
+def outputs_of(spec: JobSpec) -> list[Cid]:
+    """The names of what the shards of a job must put out."""
+    made: list[Cid] = []
+    for shard in spec.shards:
+        work = spec.work(shard)
+        own = () if shard.input is None else (shard.input,)
+        inputs = own + tuple(made[taken] for taken in shard.takes)
+        given = Offered(work.kind, work.model, inputs, shard.command)
+        made.append(cid_of(output_of(given)))
+    return made

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from meshd.scheduler.states import JobView, Phase
-from protocols.job import JobSpec, Limits, ShardSpec
+from protocols.job import JobSpec, Limits, ShardSpec, Stage
 from protocols.types import Cid, NodeId
 from sim.chance import stream
 from sim.outcome import JobFate, ShardFate
@@ -31,16 +31,34 @@ def _file(seed: int, size: int, *key: int | str) -> bytes:
 
 def modelled_job(submit: Submit, sink: NodeId, inputs: list[Cid], model: Cid) -> JobSpec:
     """A job whose shards take what they are estimated to take."""
+    stage = Stage("next", "onnx", model, estimate_s=submit.estimate_s, limits=_limits(submit))
     return JobSpec(
         name=submit.name,
         kind="onnx",
-        shards=tuple(ShardSpec(cid) for cid in inputs),
+        shards=_shards(submit, inputs),
+        stages=() if submit.stages == 1 and not submit.gather else (stage,),
         sink=sink,
         model=model,
         deadline_s=submit.deadline_s,
         estimate_s=submit.estimate_s,
-        limits=Limits(wall_s=max(60.0, 10 * submit.estimate_s)),
+        limits=_limits(submit),
     )
+
+
+def _limits(submit: Submit) -> Limits:
+    return Limits(wall_s=max(60.0, 10 * submit.estimate_s))
+
+
+def _shards(submit: Submit, inputs: list[Cid]) -> tuple[ShardSpec, ...]:
+    width = submit.shards
+    shards = [ShardSpec(cid) for cid in inputs]
+    for index in range(width, width * submit.stages):
+        # What it is called makes its output another than that of the shard before it.
+        shards.append(ShardSpec(command=(str(index),), stage=1, takes=(index - width,)))
+    if submit.gather:
+        last = tuple(range(width * (submit.stages - 1), width * submit.stages))
+        shards.append(ShardSpec(command=("all",), stage=1, takes=last))
+    return tuple(shards)
 
 
 def busiest(jobs: Iterable[JobView], name_of: Callable[[NodeId], str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from protocols.types import SECOND, Instant, LinkId
 from sim.faults import foe
 from sim.faults.stall import Stall
 from sim.host import Host
-from sim.medium import Link, Medium, Path, Ride
+from sim.medium import Link, Medium, Path, Ride, Waiting, Way
 from sim.silence import lost_after, noticed_at
 
 if TYPE_CHECKING:
@@ -111,12 +112,46 @@ class Links:
         link = host.links.get(effect.link)
         if link is None:
             return  # closed meanwhile
-        world, side = self._world, link.side(host.index)
-        ride = self._medium.carry(link, side, len(effect.frame), world.now)
+        way = link.ways[link.side(host.index)]
+        if effect.priority and (way.waiting or way.free_at > self._world.now):
+            self._wait(host, link, way, effect)
+        else:
+            self._depart(host, link, effect.frame)
+
+    def _depart(self, host: Host, link: Link, frame: bytes) -> None:
+        side = link.side(host.index)
+        ride = self._medium.carry(link, side, len(frame), self._world.now)
         if isinstance(ride, Ride):
-            self._carry(link, side, effect.frame, ride)
+            self._carry(link, side, frame, ride)
         elif ride == "outbox-full":
-            self.close(host, CloseLink(effect.link, ride))
+            self.close(host, CloseLink(link.id, ride))
+
+    def _wait(self, host: Host, link: Link, way: Way, effect: SendFrame) -> None:
+        """Let a frame wait until the way is free: what is more urgent may come meanwhile."""
+        if way.waiting is None:
+            way.waiting = []
+        if not way.waiting:
+            self._world.schedule(way.free_at, self._next, (host, host.life, link))
+        heapq.heappush(way.waiting, Waiting(effect.priority, way.frames, effect.frame))
+        way.frames += 1
+        way.waiting_bytes += len(effect.frame)
+
+    def _next(self, host: Host, life: int, link: Link) -> None:
+        """The way was to be free now: what waits first leaves, if it is."""
+        way = link.ways[link.side(host.index)]
+        if host.life != life or link.id not in host.links or not way.waiting:
+            return
+        if way.free_at <= self._world.now:
+            self._leave(host, link, way.waiting, way)
+        if way.waiting:
+            self._world.schedule(way.free_at, self._next, (host, life, link))
+
+    def _leave(self, host: Host, link: Link, waiting: list[Waiting], way: Way) -> None:
+        _, number, frame = heapq.heappop(waiting)
+        way.waiting_bytes -= len(frame)
+        overtook = any(other < number for _, other, _ in waiting)
+        self._world.saw("a frame was overtaken by a more urgent one", overtook)
+        self._depart(host, link, frame)
 
     def _carry(self, link: Link, side: int, frame: bytes, ride: Ride) -> None:
         world, other = self._world, self._end(link, 1 - side)
@@ -168,6 +203,9 @@ class Links:
         link = host.links.pop(effect.link, None)
         if link is None:
             return
+        way = link.ways[link.side(host.index)]
+        while way.waiting:  # what was sent before may still leave
+            self._leave(host, link, way.waiting, way)
         self._world.post(host, LinkDown(link.id, effect.code))
         self._part(host, link)
 

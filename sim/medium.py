@@ -36,6 +36,14 @@ class Path:
         return self.finish is None or at < self.finish
 
 
+class Waiting(NamedTuple):
+    """A frame that has not been taken yet, in the order of leaving."""
+
+    priority: int
+    number: int
+    frame: bytes
+
+
 @dataclass(slots=True)
 class Way:
     """One direction of a link, seen from the end that sends on it."""
@@ -46,6 +54,10 @@ class Way:
     frames: int = 0
     taken_bytes: int = 0
     """What has been taken to be sent, lost or not, and may still wait."""
+    waiting: list[Waiting] | None = None
+    """A heap of what is not CONTROL and found the way busy. What is taken
+    leaves in order; these may be overtaken until they are."""
+    waiting_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -123,7 +135,7 @@ class Medium:
         return self._cables.get((min(a, b), max(a, b)))
 
     def carry(self, link: Link, side: int, size: int, now: Instant) -> Ride | Lost:
-        """Send a frame from one side of a link: first come, first gone."""
+        """Send a frame from one side of a link: behind all that were."""
         way, path = link.ways[side], link.path
         way.frames += 1
         depart = way.free_at if way.free_at > now else now
@@ -132,7 +144,7 @@ class Medium:
         if noise is not None:
             rate *= max(noise.rate, RATE_SHARE_MIN)
             room = noise.outbox_bytes or room
-        if (depart - now) * rate / (8 * SECOND) + size > room:
+        if (depart - now) * rate / (8 * SECOND) + way.waiting_bytes + size > room:
             return "outbox-full"
         if not path.open_at(depart):
             return "contact-ended"

@@ -35,8 +35,8 @@ class ModelledWork:
         self._count = 0
 
     def run(self, shard: RunShard) -> None:
-        for cid in (shard.model, shard.input):
-            if cid is not None and self._blobs.size(cid) is None:
+        for cid in shard.cids:
+            if self._blobs.size(cid) is None:
                 self._post(ShardFinished(shard.run, "blob-missing", f"blob {cid}"))
                 return
         self._count += 1

@@ -110,7 +110,7 @@ class World:
         """A host for one node; it does nothing before `start`. `site` is its place in the plan."""
         assert name not in self.hosts, f"two nodes are called {name}"
         me = node_id(self.seed, name)
-        config = NodeConfig(me, name, site, work or WorkPolicy(slots=1), self.physics.beat_ns)
+        config = NodeConfig(me, name, site, work or WorkPolicy(1), beat_ns=self.physics.beat_ns)
         sign = signer_of(self.physics.crypto, self.seed, name, me)
         host = Host(len(self.hosts), config, sign, speed)
         self.hosts[name] = host

@@ -61,6 +61,10 @@ class Backend(Protocol):
     async def route(self, source: str, target: str, wish: Wish) -> Json: ...
     def elements(self) -> Json: ...
     async def renew(self, at: str, documents: dict[str, str]) -> Json: ...
+    async def publish(self, at: str, documents: dict[str, str]) -> Json: ...
+    async def records(self, records: list[bytes]) -> Json: ...
+    def bootstrap(self) -> list[Json]: ...
+    async def name_bootstrap(self, address: str, wanted: bool) -> Json: ...
     async def table(self) -> Json: ...
     async def connect(self, address: str) -> Json: ...
     async def disconnect(self, node: str) -> Json: ...
@@ -96,6 +100,18 @@ class Address(msgspec.Struct, forbid_unknown_fields=True):
 class NewElements(msgspec.Struct, forbid_unknown_fields=True):
     at: str
     documents: dict[str, str]
+    publish: bool = False
+    """To all by gossip, signed by this node; else to this daemon alone."""
+
+
+class Signed(msgspec.Struct, forbid_unknown_fields=True):
+    records: list[bytes]
+    """msgpack of each, in base64."""
+
+
+class Bootstrap(msgspec.Struct, forbid_unknown_fields=True):
+    address: str
+    wanted: bool = True
 
 
 class Node(msgspec.Struct, forbid_unknown_fields=True):
@@ -163,6 +179,9 @@ def control_app(backend: Backend) -> Starlette:
         ("POST", "/v1/mail/{number:int}/taken", api.take),
         ("GET", "/v1/elements", api.get(backend.elements)),
         ("POST", "/v1/elements", api.renew),
+        ("POST", "/v1/records", api.records),
+        ("GET", "/v1/bootstrap", api.get(backend.bootstrap)),
+        ("POST", "/v1/bootstrap", api.name_bootstrap),
         ("GET", "/v1/table", api.table),
         ("GET", "/v1/jobs", api.get(backend.jobs)),
         ("POST", "/v1/jobs", api.submit),
@@ -238,7 +257,16 @@ class _Api:
 
     async def renew(self, request: Request) -> Response:
         body = await body_of(request, NewElements)
-        return json_answer(await self._backend.renew(body.at, body.documents), 202)
+        give = self._backend.publish if body.publish else self._backend.renew
+        return json_answer(await give(body.at, body.documents), 202)
+
+    async def records(self, request: Request) -> Response:
+        body = await body_of(request, Signed)
+        return json_answer(await self._backend.records(body.records), 202)
+
+    async def name_bootstrap(self, request: Request) -> Response:
+        body = await body_of(request, Bootstrap)
+        return json_answer(await self._backend.name_bootstrap(body.address, body.wanted))
 
     async def connect(self, request: Request) -> Response:
         body = await body_of(request, Address)

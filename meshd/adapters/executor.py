@@ -3,9 +3,10 @@
 The pool starts workers when the first shards come (or `prewarm` says so), keeps them warm, kills
 them at a limit and starts others. Each run ends in exactly one ShardFinished; its codes:
 
-"ok", "stopped", "wall-limit", "memory-limit", "output-limit", "bad-model", "bad-input",
-"command-failed", "command-not-allowed", "blob-missing", "executor-full", "crashed", and for an
-output that cannot be kept "store-full", "store-failed" or "blob-too-large".
+"ok", "stopped", "wall-limit", "memory-limit", "output-limit", "fuel-limit", "bad-model",
+"bad-module", "bad-input", "unknown-import", "wasm-failed", "command-failed",
+"command-not-allowed", "blob-missing", "executor-full", "crashed", and for an output that cannot be
+kept "store-full", "store-failed" or "blob-too-large".
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ QUEUE_MAX = 1024
 Post: TypeAlias = Callable[[Event], None]
 _WATCH_S = 0.05
 """How often a running worker's memory is looked at."""
+_GRACE_S = {"wasm": 0.5}
+"""A module ends itself at its wall limit: killed, its worker would start and compile anew."""
+ROOM_FILES_MAX = 1_000
+"""Files that a program may keep in its room at a time."""
 _DISTURBED = frozenset({"memory-limit", "crashed"})
 """After these a process may live, but failed allocations leave native libraries in odd states."""
 
@@ -199,15 +204,14 @@ class _Ticket:
 async def _serve(worker: WorkerProcess, ticket: _Ticket) -> ShardFinished:
     """Run one shard to its end, whatever that is."""
     shard, blobs = ticket.shard, ticket.blobs
-    names = [cid for cid in (shard.model, shard.input) if cid is not None]
+    names = tuple(dict.fromkeys(shard.cids))
     target: Path | None = None
     try:
         await worker.start()
         target = blobs.fresh_path()
         with blobs.using(*names) as paths:
             files = dict(zip(names, map(str, paths), strict=True))
-            model, source = (files[cid] if cid else "" for cid in (shard.model, shard.input))
-            finished = await _run(worker, ticket, (shard, model, source, str(target)))
+            finished = await _run(worker, ticket, (shard, files, str(target)))
         if finished.code == "ok":
             cid = await _keep_output(shard, blobs, target)
             finished = replace(finished, output=cid)
@@ -224,7 +228,7 @@ async def _run(worker: WorkerProcess, ticket: _Ticket, assignment: Assignment) -
     """The worker's answer, or why it was killed before it gave one."""
     shard = ticket.shard
     begun = trio.current_time()
-    deadline = begun + shard.wall_ns / SECOND
+    deadline = begun + shard.wall_ns / SECOND + _GRACE_S.get(shard.kind, 0.0)
     await worker.send(assignment)
     while True:
         now = trio.current_time()
@@ -239,6 +243,9 @@ async def _run(worker: WorkerProcess, ticket: _Ticket, assignment: Assignment) -
                 f"it was killed above its limit of {shard.memory_bytes / 1e6:.0f} MB of memory"
             )
             finished = ShardFinished(shard.run, "memory-limit", message, wall_ns=elapsed_ns)
+        elif now > begun and worker.overflows(ROOM_FILES_MAX):
+            message = "it was killed as it left more files, or larger ones, than it may"
+            finished = ShardFinished(shard.run, "output-limit", message, wall_ns=elapsed_ns)
         else:
             ticket.scope = trio.CancelScope(deadline=min(deadline, now + _WATCH_S))
             with ticket.scope:

@@ -59,7 +59,7 @@ def load_or_create(path: Path) -> Identity:
     """
     if not path.exists():
         write_key(path, Ed25519PrivateKey.generate().private_bytes_raw())
-    return _load(path)
+    return load(path)
 
 
 def write_key(path: Path, seed: bytes) -> None:
@@ -92,14 +92,15 @@ def _sync_directory(folder: Path) -> None:
         os.close(handle)
 
 
-def _load(path: Path) -> Identity:
+def load(path: Path) -> Identity:
+    """The identity in a file that is there; raises as `load_or_create`."""
     with path.open("rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         if mode & 0o077:
             raise MeshError(
                 "key-permissions",
-                f"{path} is open to others (mode {mode:04o}); whoever reads it can speak as this "
-                f"node. If no one has: chmod 600 {path}",
+                f"{path} is open to others (mode {mode:04o}); whoever reads it can speak in its "
+                f"name. If no one has: chmod 600 {path}",
             )
         pem = file.read(_KEY_FILE_BYTES_MAX)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from meshd.adapters.requests import Requests
 from meshd.seam import Event, FrameReceived, LinkDown, LinkFailed, LinkUp
 from protocols.errors import MeshError
 from protocols.link import PROTOCOL
+from protocols.priority import Priority
 from protocols.types import Instant, LinkId, NodeId
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Libp2pLinks:
     """A `LinkPort` of one libp2p host. `open`, `close` and `send` never wait; while `run` runs,
     what comes of them is posted: for each link one LinkUp, its frames in order, one LinkDown.
 
-    `requests` answers what clients ask on other streams. `emulate` gives the seconds by which a
+    Before a frame is posted `room` is waited for; until then that link is not read. `requests`
+    answers what clients ask on other streams. `emulate` gives the seconds by which a
     frame just received from a node is held before it is posted; while they are infinite nothing
     passes between it and here, dials included. `transport` replaces TCP (a simulator's). `now`
     stamps `LinkInfo.since`.
@@ -96,6 +98,7 @@ class Libp2pLinks:
         listen: tuple[str, ...],
         post: Callable[[Event], None],
         *,
+        room: Callable[[], Awaitable[None]] | None = None,
         requests: Requests | None = None,
         emulate: Callable[[NodeId], float] | None = None,
         limits: Limits | None = None,
@@ -104,7 +107,7 @@ class Libp2pLinks:
     ) -> None:
         self.identity, self.limits = identity, limits or Limits()
         self._listen, self._post_event, self._emulate, self._now = listen, post, emulate, now
-        self._requests = requests
+        self._room, self._requests = room, requests
         self._stopping = False
         # Connections that carry no link yet, or none any more, need room beside the links.
         self._connections_max = 2 * self.limits.links_max
@@ -124,11 +127,11 @@ class Libp2pLinks:
         if not self._stopping:
             self._running().start_soon(self._open, node, addresses)
 
-    def send(self, link: LinkId, frame: bytes) -> None:
+    def send(self, link: LinkId, frame: bytes, priority: Priority = Priority.CONTROL) -> None:
         """Queue a frame; on a link that is down it is dropped (its LinkDown is on the way)."""
         up = self._links.get(link)
         if up is not None:
-            up.stream.send(frame)
+            up.stream.send(frame, priority)
 
     def close(self, link: LinkId, code: str) -> None:
         """End a link; frames sent before may still leave. LinkDown with this code follows."""
@@ -350,6 +353,7 @@ class Libp2pLinks:
             lambda frame: self._post(FrameReceived(link, frame)),
             self.limits.link,
             None if emulate is None else lambda: emulate(node),
+            self._room,
         )
         closed, since = trio.Event(), self._now()
         up = _Up(link, node, dialled, address, since, connection, raw, stream, False, closed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -38,8 +38,10 @@ class HoldQueue:
         self._bytes += len(item or b"")
         self._news.set()
 
-    async def release_to(self, deliver: Callable[[bytes], None]) -> None:
-        """Deliver items as they fall due. Returns when a None, the end, falls due."""
+    async def release_to(
+        self, deliver: Callable[[bytes], None], room: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Deliver items as they fall due and have room. Returns when a None, the end, falls due."""
         delivered = 0
         while True:
             while not self._items:
@@ -50,6 +52,8 @@ class HoldQueue:
                 # trio rounds its sleep up and fires no deadline early; looking again makes sure.
                 await trio.sleep_until(due)
                 continue
+            if room is not None:
+                await room()
             self._items.popleft()
             if item is None:
                 return

@@ -6,16 +6,17 @@ Knows trio and bytes, not libp2p: the stream is anything with `read`, `write` an
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 
 from meshd.adapters.links_hold import HoldQueue
+from meshd.adapters.links_outbox import Outbox
 from protocols.errors import ProtocolError
-from protocols.frame import FrameDecoder, encode_frame
+from protocols.frame import FrameDecoder
+from protocols.priority import Priority
 
 READ_BYTES_MAX = 65_536
 
@@ -72,6 +73,7 @@ class LinkStream:
 
     `delay` gives the seconds by which what has just been read is held before it is delivered
     (a laboratory's light time); None delivers at once. While it is infinite nothing passes.
+    Before a frame is delivered, `room` is waited for: until then nothing more is read.
     """
 
     def __init__(
@@ -80,15 +82,14 @@ class LinkStream:
         deliver: Callable[[bytes], None],
         limits: LinkLimits,
         delay: Callable[[], float] | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.counts = LinkCounts()
         self.code: str | None = None
         self.ended = trio.Event()
         self._stream, self._deliver, self._limits, self._delay = stream, deliver, limits, delay
-        self._outbox = bytearray()
-        self._outbox_ends: deque[int] = deque()
-        """Where each queued frame ends, counted in bytes since the link began."""
-        self._queued_bytes = 0
+        self._room = room
+        self._outbox = Outbox(limits.outbox_frames_max, limits.outbox_bytes_max)
         self._outbox_news = trio.Event()
         self._held = HoldQueue(limits.held_frames_max, limits.held_bytes_max)
         self._held_code = ""
@@ -120,23 +121,16 @@ class LinkStream:
 
     # --- out ------------------------------------------------------------------------------------
 
-    def send(self, frame: bytes) -> None:
-        """Queue a frame. A full outbox ends the link, "outbox-full": nothing is lost unseen."""
+    def send(self, frame: bytes, priority: Priority = Priority.CONTROL) -> None:
+        """Queue a frame behind those that are no less urgent. A full outbox ends the link,
+        "outbox-full": nothing is lost unseen."""
         if self.code is not None or self._held_code:
             self.counts.frames_dropped += 1
-            return
-        encoded, limits = encode_frame(frame), self._limits
-        if (
-            len(self._outbox_ends) >= limits.outbox_frames_max
-            or len(self._outbox) + len(encoded) > limits.outbox_bytes_max
-        ):
-            self.counts.frames_dropped += 1 + len(self._outbox_ends)
+        elif self._outbox.put(frame, priority):
+            self._outbox_news.set()
+        else:
+            self.counts.frames_dropped += 1 + len(self._outbox)
             self.end("outbox-full")
-            return
-        self._outbox += encoded
-        self._queued_bytes += len(encoded)
-        self._outbox_ends.append(self._queued_bytes)
-        self._outbox_news.set()
 
     async def _send_outbox(self) -> None:
         with self._sending:
@@ -149,8 +143,7 @@ class LinkStream:
             await self._stream.finish()
 
     async def _send_batch(self) -> None:
-        batch = bytes(self._outbox[:WRITE_BYTES_MAX])
-        del self._outbox[:WRITE_BYTES_MAX]
+        batch, frames = self._outbox.take(WRITE_BYTES_MAX)
         started = trio.current_time()
         try:
             with trio.fail_after(self._limits.write_seconds_max):
@@ -162,12 +155,9 @@ class LinkStream:
             self._end_behind_held("write-timeout" if stalled else "peer-closed")
             # What cannot be written is gone; what was read before may still be held.
             self._outbox.clear()
-            self._outbox_ends.clear()
         else:
             self.counts.bytes_out += len(batch)
-            while self._outbox_ends and self._outbox_ends[0] <= self.counts.bytes_out:
-                self._outbox_ends.popleft()
-                self.counts.frames_out += 1
+            self.counts.frames_out += frames
 
     # --- in -------------------------------------------------------------------------------------
 
@@ -196,6 +186,8 @@ class LinkStream:
             await self._held.wait_for_room(len(frame))
             self._held.put(frame, due)
             return
+        if self._room is not None:
+            await self._room()
         self._deliver_while_up(frame)
         if self.counts.frames_in % _POSTS_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
@@ -212,7 +204,7 @@ class LinkStream:
             self._held.put(None, trio.current_time() + delay)
 
     async def _release_held(self) -> None:
-        await self._held.release_to(self._deliver_while_up)
+        await self._held.release_to(self._deliver_while_up, self._room)
         self.end(self._held_code)
 
     def _deliver_while_up(self, frame: bytes) -> None:

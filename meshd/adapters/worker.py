@@ -22,17 +22,21 @@ import trio
 import meshd
 from meshd.seam import RunShard, ShardFinished
 from protocols.errors import MeshError
+from protocols.types import Cid
 
-Assignment: TypeAlias = tuple[RunShard, str, str, str]
-"""What to run, and the files of its model, its input ("" for none) and its output."""
+Assignment: TypeAlias = tuple[RunShard, dict[Cid, str], str]
+"""What to run, the files of its blobs, and the file of its output."""
 
 START_S = 30.0
 ANSWER_BYTES_MAX = 64 * 1024
 _GRACE_S = 2.0
 _TAIL_BYTES = 500
 _LENGTH = struct.Struct(">I")
+ROOM = "run"
+"""Where a worker puts the files of the program it runs, below its own folder."""
+
 _COMMAND = (sys.executable, "-P", "-m", "meshd.runtime.worker")
-_NO_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory")
+_NO_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "memory allocation of")
 
 
 class WorkerProcess:
@@ -106,6 +110,21 @@ class WorkerProcess:
     def used_bytes(self) -> int:
         """Resident memory beyond what it held when it was set to work, descendants included."""
         return self._resident() - self._base_bytes
+
+    def overflows(self, files_max: int) -> bool:
+        """The program it runs keeps more files than this, or more than its limits together."""
+        if self._shard is None or self._shard.kind == "onnx":
+            return False
+        given = len(self._shard.inputs) + len(self._shard.files)
+        files, size = 0, 0
+        for folder, _, names in os.walk(self.folder / ROOM / "work"):
+            files += 1 + len(names)
+            if files > files_max + 2 * given:
+                return True
+            if Path(folder).name != "files" and Path(folder).name != "in":
+                with contextlib.suppress(OSError):  # it goes while we look
+                    size += sum((Path(folder) / name).lstat().st_size for name in names)
+        return size > self._shard.output_bytes_max + self._shard.memory_bytes
 
     async def kill(self) -> None:
         """End it with all it started, reap it, empty its folder. Cancellation waits for that."""

@@ -12,6 +12,7 @@ from typer._click.exceptions import ClickException
 
 from meshd.cli import (
     blob,
+    bootstrap,
     doctor,
     elements,
     events,
@@ -20,6 +21,7 @@ from meshd.cli import (
     job,
     letters,
     mesh,
+    operator,
     route,
     sky,
     table,
@@ -76,6 +78,8 @@ for command in (
     app.command(command.__name__.rstrip("_"), epilog=EPILOG)(command)
 app.add_typer(job.app, name="job")
 app.add_typer(blob.app, name="blob")
+app.add_typer(operator.app, name="operator")
+app.add_typer(bootstrap.app, name="bootstrap")
 
 
 def main() -> None:

@@ -118,6 +118,7 @@ def _daemon(client: Client) -> Iterator[Finding]:
         yield Finding("daemon", "warning", error.message)
         return
     yield Finding("daemon", "ok", f"{status['name']} is up, process {status['pid']}")
+    yield _trust(status["trust"])
     yield from _links(status)
     held = status["held_packets"]
     if held:
@@ -126,6 +127,16 @@ def _daemon(client: Client) -> Iterator[Finding]:
     if used > 0.9 * most:
         found = f"{used / 1e6:.0f} of {most / 1e6:.0f} MB of blobs"
         yield Finding("blobs", "warning", found, "raise --blobs-max-mb, or finish jobs")
+
+
+def _trust(found: dict[str, Any]) -> Finding:
+    if found["open"]:
+        advice = "for experiments only; meshd up --trust operator.toml closes it"
+        return Finding("trust", "warning", "OPEN MODE: anyone is believed", advice)
+    shown = found["certificate"]
+    if shown["serial"] in found["revoked"].get(shown["operator"], ()):
+        return Finding("trust", "failed", "this node's certificate is revoked", "ask for another")
+    return Finding("trust", "ok", f"certified until {shown['not_after']}")
 
 
 def _links(status: dict[str, Any]) -> Iterator[Finding]:

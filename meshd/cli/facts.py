@@ -32,6 +32,7 @@ def status(home: Home = None, json: Json = False) -> None:
         ("time", f"{answer['mission_time']} (speed {answer['speed']:g}), "
                  f"up {length(answer['uptime_s'])}"),
         ("plan", _plan(plan) if plan else "none: no constellation or catalog was named"),
+        ("trust", _trust(answer["trust"])),
         ("links", f"{answer['peers']} up{missing}; {answer['members']} nodes known"),
         ("work", _work(answer)),
         ("jobs", told),
@@ -47,6 +48,16 @@ def _plan(plan: dict[str, Any]) -> str:
         f"{plan['contacts']} contacts of {plan['sites']} sites until {plan['end']} "
         f"(sky {plan['sky'][:12]})"
     )
+
+
+def _trust(found: dict[str, Any]) -> str:
+    if found["open"]:
+        return "OPEN: anyone is believed; for experiments only (--trust closes it)"
+    names = ", ".join(o["name"] or o["id"] for o in found["operators"])
+    shown = found["certificate"]
+    revoked = sum(map(len, found["revoked"].values()))
+    taken = f"; {revoked} certificates revoked" if revoked else ""
+    return f"{names}; certified (serial {shown['serial']}) until {shown['not_after']}{taken}"
 
 
 def _recording(found: dict[str, Any]) -> str:

@@ -22,6 +22,10 @@ from protocols.errors import MeshError
 START_S = 60.0
 STOP_S = 30.0
 POLL_S = 0.05
+OPEN_WARNING = (
+    "OPEN MODE: this daemon trusts no operator, so it believes and links with anyone. "
+    "For experiments only; close it with --trust operator.toml (meshd operator init makes one)"
+)
 LOG = "daemon.log"
 LOG_BYTES_MAX = 16 << 20
 """A log that has grown past this is begun anew at the next start."""
@@ -56,6 +60,17 @@ CommandFlag = Annotated[
 ]
 AcceptFlag = Annotated[
     Text, _flag("--accept-jobs", help="From other nodes: auto, yes or no [auto].")
+]
+TrustFlag = Annotated[
+    list[str] | None,
+    _flag("--trust", help="An operator.toml to trust; repeatable [open to all]."),
+]
+CertificateFlag = Annotated[
+    Text, _flag("--certificate", help="What this node shows [node.cert in its home].")
+]
+BootstrapFlag = Annotated[
+    list[str] | None,
+    _flag("--bootstrap", help="Address of a node to join the mesh by; repeatable."),
 ]
 LightFlag = Annotated[
     bool | None,
@@ -107,6 +122,9 @@ def up(
     slots: SlotsFlag = None,
     allow_command: CommandFlag = None,
     accept_jobs: AcceptFlag = None,
+    trust: TrustFlag = None,
+    certificate: CertificateFlag = None,
+    bootstrap: BootstrapFlag = None,
     emulate_light: LightFlag = None,
     epoch: EpochFlag = None,
     speed: SpeedFlag = None,
@@ -130,7 +148,7 @@ def up(
     """
     # Every flag but the last three is a field of Config under the same name.
     flags = {key: context.params[key] for key in Config.__struct_fields__}
-    flags["listen"], flags["catalog"] = listen or None, catalog or None
+    flags |= {name: flags[name] or None for name in ("listen", "catalog", "trust", "bootstrap")}
     flags["stations"] = [city.strip() for city in stations.split(",")] if stations else None
     folder = home_folder(home)
     config = load_config(folder, flags)
@@ -166,6 +184,7 @@ def _introduce(facts: Mapping[str, Any], json: bool, home: Path | None) -> None:
     """Who the daemon is, and the line to paste elsewhere."""
     if json:
         emit(facts)
+        _warn_if_open(facts)
         return
     say(f"{facts['name']} is up at {facts['home']}, process {facts['pid']}")
     say(f"id       {facts['id']}")
@@ -175,6 +194,12 @@ def _introduce(facts: Mapping[str, Any], json: bool, home: Path | None) -> None:
         say(f"connect with: meshd connect {facts['addresses'][0]}")
     if home is not None:
         say(f"talk to it with: meshd status --home {facts['home']}")
+    _warn_if_open(facts)
+
+
+def _warn_if_open(facts: Mapping[str, Any]) -> None:
+    if facts["open"]:
+        say(f"meshd: warning: {OPEN_WARNING}")
 
 
 def _detached(home: Path, flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from meshd.daemon.entrance import Entrance
 from meshd.daemon.events import Events
 from meshd.daemon.metrics import Metrics
 from meshd.daemon.names import Names
 from meshd.daemon.post import Post
 from meshd.daemon.probes import Probes
-from meshd.daemon.renewal import Renewal
 from meshd.daemon.skyview import Skyview
 from meshd.daemon.tables import Tables
+from meshd.daemon.trusting import trust_view
 from meshd.daemon.work import Work
 from meshd.ephemeris.timescale import format_time
 from meshd.router.wish import Wish
@@ -43,7 +44,8 @@ class Console:
         self._names = Names(daemon.identity.node_id, daemon.node.router)
         self._sky = Skyview(daemon, self._names)
         self._tables = Tables(daemon, self._names)
-        self._renewal = Renewal(daemon)
+        self._renewal = daemon.renewal
+        self._entrance = Entrance(daemon, self._names)
         self._probes = Probes(daemon, self._names)
         self._work = Work(daemon, self._names)
         self._post = Post(daemon, self._names)
@@ -62,6 +64,7 @@ class Console:
             "home": str(daemon.home),
             "pid": os.getpid(),
             "addresses": list(daemon.addresses),
+            "open": daemon.node.trust.policy.open,
         }
 
     def status(self) -> Json:
@@ -79,6 +82,7 @@ class Console:
             "links_missing": [self._names.name_of(node) for node in daemon.node.router.down],
             "members": len(daemon.node.router.members),
             "plan": self._plan(),
+            "trust": trust_view(daemon),
             "emulate_light": daemon.config.emulate_light,
             "slots": daemon.config.slots,
             "kinds": list(daemon.config.kinds),
@@ -197,6 +201,18 @@ class Console:
 
     async def renew(self, at: str, documents: dict[str, str]) -> Json:
         return await self._renewal.accept(at, documents)
+
+    async def publish(self, at: str, documents: dict[str, str]) -> Json:
+        return await self._renewal.publish(at, documents)
+
+    async def records(self, records: list[bytes]) -> Json:
+        return await self._entrance.records(records)
+
+    def bootstrap(self) -> list[Json]:
+        return self._entrance.bootstrap()
+
+    async def name_bootstrap(self, address: str, wanted: bool) -> Json:
+        return await self._entrance.name(address, wanted)
 
     async def table(self) -> Json:
         return await self._tables.table()

@@ -30,6 +30,8 @@ from meshd.config import Config
 from meshd.daemon.clients import Clients
 from meshd.daemon.console import Console
 from meshd.daemon.plans import Coming, Plans, World, world_of
+from meshd.daemon.renewal import Renewal
+from meshd.daemon.trusting import bootstrap_of, check_owners, check_policy, policy_of
 from meshd.driver import Driver, Ports
 from meshd.forwarding.pulse import BEAT_NS
 from meshd.node import Node, NodeConfig
@@ -147,7 +149,10 @@ class Daemon:
             self.world.coming.take(read_updates(self.home))
         self.store = Store(self.home / "store.db")
         self.blobs = BlobStore(self.home / "blobs", config.blobs_max_mb * MEGABYTE)
-        self.started_at = shared.clock.now()
+        self.started_at = now = shared.clock.now()
+        trust = policy_of(config, self.home)
+        check_policy(trust, me, self.site, shared.verifier.verify, now)
+        check_owners(trust, self.world)
         who = NodeConfig(
             node=me,
             name=self.name or f"node-{me[-6:]}",
@@ -155,6 +160,8 @@ class Daemon:
             work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
             # Software is as slow in mission time as that is fast: silence is judged in real time.
             beat_ns=round(BEAT_NS * max(1.0, shared.clock.speed)),
+            trust=trust,
+            bootstrap=bootstrap_of(config),
         )
         seed = shared.chance(self)
         self.recorder = self._make_recorder(who, seed)
@@ -164,7 +171,9 @@ class Daemon:
         self.executor = shared.executor(self, self._post)
         self.requests = Requests(Clients(self))
         self.links = self._make_links(self.config.listen)
-        ports = Ports(shared.clock_of(self), self.links, self.store, self.blobs, self.executor)
+        self.renewal = Renewal(self)
+        clock = shared.clock_of(self)
+        ports = Ports(clock, self.links, self.store, self.blobs, self.executor, self.renewal.hear)
         self.driver = Driver(self.node, ports, journal)
         self.console = Console(self)
 
@@ -183,12 +192,16 @@ class Daemon:
     def _post(self, event: Event) -> None:
         self.driver.post(event)
 
+    async def _room(self) -> None:
+        await self.driver.room()
+
     async def _live(self, task_status: TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             self.addresses = await self._start_links(nursery)
             if self.recorder is not None:
                 nursery.start_soon(self.recorder.run)
             nursery.start_soon(self.console.events.run)
+            nursery.start_soon(self.renewal.run)
             await nursery.start(self.driver.run, self.addresses)
             await nursery.start(self._follow)
             await nursery.start(serve_control, self.console, self.home)
@@ -234,6 +247,7 @@ class Daemon:
             self.identity,
             listen,
             self._post,
+            room=self._room,
             requests=self.requests,
             emulate=partial(shared.light_seconds, self) if shared.light(self) == "held" else None,
             transport=shared.transport(self),

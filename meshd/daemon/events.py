@@ -10,6 +10,7 @@ from meshd.daemon.names import Names
 from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
 from meshd.seam import (
+    ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -106,6 +107,9 @@ class Events:
                 return self._stamped("letter-settled", letter=letter, to=name(to), code=code)
             case LetterArrived(number=number, port=port):
                 return self._stamped("letter-arrived", number=number, port=port)
+            case ElementsHeard(orbit=orbit):
+                at = format_time(orbit.at)
+                return self._stamped("elements", satellite=orbit.name, count_from=at)
             case ReportJob(job=job, what=what, shard=shard, node=node, code=code):
                 who = name(node) if node else None
                 return self._stamped(

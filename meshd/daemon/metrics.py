@@ -89,8 +89,8 @@ class Metrics(Collector):
         yield _gauge("meshd_packets_held", "Packets in custody.", len(held))
         size = sum(len(custody.packet.payload) for custody in held)
         yield _gauge("meshd_packets_held_bytes", "Their payloads.", size)
-        lost = daemon.driver.frames_lost
-        yield _counter("meshd_frames_lost", "Frames that found the inbox full.", lost)
+        waits = daemon.driver.inbox_full
+        yield _counter("meshd_inbox_full", "Times that a link had to wait for the inbox.", waits)
         sending = len(node.letters.outgoing.view())
         yield _gauge("meshd_letters_sending", "Letters posted and not delivered.", sending)
         unread = node.letters.mailbox.ports()

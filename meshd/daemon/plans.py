@@ -123,7 +123,11 @@ class Plans:
             plan = await self.at(world, since)
             yield plan
             while clock.now() < plan.end - AHEAD_NS:
-                news, end = world.coming.news, plan.end - AHEAD_NS
+                news, end, now = world.coming.news, plan.end - AHEAD_NS, clock.now()
+                if await self._is_old(plan, world, now):  # what all others plan by came late
+                    plan, since = await self.changed(plan, world, now), now
+                    yield plan
+                    continue
                 change = Succession(world.sky, world.coming.updates).next_after(since)
                 if change is None or change > end:
                     await _until(clock, end, news)
@@ -133,6 +137,11 @@ class Plans:
                 if clock.now() >= change:
                     plan, since = changed, change
                     yield plan
+
+    async def _is_old(self, plan: ContactPlan, world: World, now: Instant) -> bool:
+        if not world.coming.updates:
+            return False
+        return (await trio.to_thread.run_sync(world.at, now)).sky.digest != plan.sky_digest
 
     async def changed(self, plan: ContactPlan, world: World, at: Instant) -> ContactPlan:
         """The plan of the same window by the elements that count at an instant."""

@@ -14,6 +14,7 @@ from meshd.ephemeris.timescale import format_time
 from meshd.forwarding.echo import PING_PORT
 from meshd.router.prediction import Prediction
 from meshd.seam import Note, PayloadArrived, PayloadLost, PayloadOffered, StandingWanted
+from meshd.trust.certificates import BARS
 from protocols.errors import InputError, MeshError
 from protocols.forward import PacketIds
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, NodeId, PacketId
@@ -41,7 +42,7 @@ WAIT_MAX_S = 30.0
 COUNT_MAX = 100
 INTERVAL_MAX_S = 60.0
 
-_FAILURES = ("link-failed", "standing-full", "version-mismatch", "id-mismatch")
+_FAILURES = ("link-failed", "standing-full", "version-mismatch", "id-mismatch", *BARS)
 
 
 class Probes:

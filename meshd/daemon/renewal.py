@@ -1,7 +1,7 @@
-"""Renewal: new elements that an operator gives a running daemon, to count from a later tick.
+"""Renewal: new elements for a running daemon: given to it alone, or told to all by gossip.
 
-Every node of a mesh is to be given the same ones for the same instant: until gossip carries them,
-that is the operator's to see to. Nodes that plan by other elements greet each other no more.
+What an operator gives to one daemon must be given to all, for the same instant. What is published
+reaches everyone as signed records, each by its time or, late, at once.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import trio
 
 from meshd.adapters.updates import write_updates
 from meshd.daemon.plans import World
+from meshd.ephemeris.elements import Elements, Refused
 from meshd.ephemeris.formats import Document
+from meshd.ephemeris.published import ORBIT_TTL_NS, elements_of, orbit_of
 from meshd.ephemeris.sources import sky_from_documents
-from meshd.ephemeris.succession import Succession, Update
+from meshd.ephemeris.succession import Succession, Update, check_time
 from meshd.ephemeris.timescale import format_time, parse_time
-from protocols.errors import InputError, NotFound
+from meshd.seam import Publish
+from protocols.errors import InputError, MeshError, NotFound
+from protocols.record import Orbit, Statement
 from protocols.types import Instant
 
 if TYPE_CHECKING:
@@ -27,15 +31,65 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 REFUSED_SHOWN_MAX = 100
+HEARD_MAX = 16_384
+"""Orbits that wait to be taken: those of one more catalogue than there is."""
+
+GATHER_S = 0.2
+"""A catalogue comes as many records: they are taken together."""
 
 
 class Renewal:
-    """What `meshd elements` asks of one daemon."""
+    """What `meshd elements` asks of one daemon, and what gossip brings it."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._turn = trio.Lock()
         """One update at a time: each builds on the last."""
+        self._heard: list[Orbit] = []
+        self._news = trio.Event()
+
+    # --- gossip ---------------------------------------------------------------------------------
+
+    def hear(self, orbit: Orbit) -> None:
+        """Take elements that somebody entitled has published, soon."""
+        if self._daemon.world is not None and len(self._heard) < HEARD_MAX:
+            self._heard.append(orbit)
+            self._news.set()
+
+    async def run(self) -> None:
+        """Take what is heard, until cancelled."""
+        while True:
+            await self._news.wait()
+            await trio.sleep(GATHER_S)
+            heard, self._heard, self._news = self._heard, [], trio.Event()
+            for at in sorted({orbit.at for orbit in heard}):
+                sets = [elements_of(orbit) for orbit in heard if orbit.at == at]
+                try:
+                    await self._take(Update(at, tuple(sets)))
+                except InputError:
+                    continue  # nothing newer in it, or no satellite of this sky
+
+    async def publish(self, at: str, documents: Mapping[str, str]) -> Json:
+        """Sign the element sets of some files as this node, and have gossip spread them.
+
+        Raises MeshError with the code by which others would refuse the first of them.
+        """
+        daemon, now = self._daemon, self._daemon.shared.clock.now()
+        when = parse_time(at, now)
+        elements, refused = await self._read(documents)
+        self._world()
+        check_time(when, now)
+        me, shown = daemon.identity.node_id, daemon.node.config.trust.certificate
+        orbits = [orbit_of(e, when, shown) for e in elements]
+        for orbit in orbits:
+            code = daemon.node.trust.refusal(Statement(me, 0, now, 0, orbit), now)
+            if code:
+                raise MeshError(code, f"this node may not publish elements of {orbit.name}")
+        for orbit in orbits:
+            daemon.driver.post(Publish(orbit, ORBIT_TTL_NS))
+        return _answer(when, len(orbits), refused)
+
+    # --- this daemon ----------------------------------------------------------------------------
 
     def view(self) -> Json:
         """The sky of now, and what waits for its time."""
@@ -55,23 +109,33 @@ class Renewal:
         """
         world, now = self._world(), self._daemon.shared.clock.now()
         when = parse_time(at, now)
+        check_time(when, now)
+        elements, refused = await self._read(documents)
+        useless = await self._take(Update(when, elements), by_name=False)
+        sky = (await trio.to_thread.run_sync(world.at, when)).sky.digest
+        taken = len(elements) - len(useless)
+        return {**_answer(when, taken, (*refused, *useless)), "sky": sky}
+
+    async def _read(
+        self, documents: Mapping[str, str]
+    ) -> tuple[tuple[Elements, ...], tuple[Refused, ...]]:
+        files = [Document(name, text) for name, text in documents.items()]
+        loaded = await trio.to_thread.run_sync(sky_from_documents, files)
+        return loaded.sky.elements, loaded.refused
+
+    async def _take(self, update: Update, *, by_name: bool = True) -> tuple[Refused, ...]:
+        """Have them on disk, then in the sky; those that are of no use. InputError if all are."""
+        world, now = self._world(), self._daemon.shared.clock.now()
         async with self._turn:
-            loaded = await trio.to_thread.run_sync(
-                sky_from_documents, [Document(name, text) for name, text in documents.items()]
-            )
             before = Succession(world.sky, world.coming.updates)
-            update = Update(when, loaded.sky.elements)
-            after, useless = await trio.to_thread.run_sync(before.accept, update, now)
+
+            def told() -> tuple[Succession, tuple[Refused, ...]]:
+                return before.told(update, now, by_name=by_name)
+
+            after, useless = await trio.to_thread.run_sync(told)
             await trio.to_thread.run_sync(write_updates, self._daemon.home, after.updates)
             world.coming.take(after.updates)
-        refused = [asdict(item) for item in (*loaded.refused, *useless)]
-        return {
-            "at": format_time(when),
-            "taken": len(update.elements) - len(useless),
-            "refused": refused[:REFUSED_SHOWN_MAX],
-            "refused_count": len(refused),
-            "sky": (await trio.to_thread.run_sync(world.at, when)).sky.digest,
-        }
+        return useless
 
     def _world(self) -> World:
         world = self._daemon.world
@@ -81,6 +145,15 @@ class Renewal:
         if not world.sky.elements:
             raise InputError("bad-elements", "the satellites of this sky have no elements")
         return world
+
+
+def _answer(at: Instant, taken: int, refused: tuple[Refused, ...]) -> Json:
+    return {
+        "at": format_time(at),
+        "taken": taken,
+        "refused": [asdict(item) for item in refused[:REFUSED_SHOWN_MAX]],
+        "refused_count": len(refused),
+    }
 
 
 def _told(update: Update, world: World) -> Json:

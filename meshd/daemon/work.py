@@ -16,6 +16,7 @@ from meshd.daemon.names import Names
 from meshd.daemon.probes import until
 from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
+from meshd.jobs import checks
 from meshd.scheduler.states import JobView, Phase, ShardView, Status
 from meshd.seam import BlobStored, JobCancelled, JobSubmitted, ReportJob
 from protocols import cid as cids
@@ -55,7 +56,10 @@ class Work:
 
     def job(self, name: str) -> Json:
         view = self._view(name)
-        return {**self._summary(view), "shard_list": [self._shard(s) for s in view.shards]}
+        return {
+            **self._summary(view),
+            "shard_list": [self._shard(view.row.spec, shard) for shard in view.shards],
+        }
 
     async def submit(self, raw: Json, name: str | None) -> Json:
         """Accept a job. The same id again, with the same job, is the same job.
@@ -131,7 +135,7 @@ class Work:
             message = f"the results of {job} are delivered to {sink}; ask the daemon there"
             raise NotFound("result-elsewhere", message)
         outputs = rows.get(job, {})
-        total = len(view.shards) if view else next(iter(outputs.values())).shards
+        total = view.results if view else next(iter(outputs.values())).shards
         if len(outputs) < total:
             if view is not None and view.row.status in (Status.FAILED, Status.CANCELLED):
                 raise MeshError("job-failed", f"{job} {_ended(view)}: no result")
@@ -153,12 +157,11 @@ class Work:
             spec = msgspec.convert(raw, JobSpec)
         except msgspec.ValidationError as error:
             raise InputError("bad-job", f"the job cannot be accepted: {error}") from None
-        if spec.kind == "onnx" and (spec.model is None or any(not s.input for s in spec.shards)):
-            raise InputError("bad-job", "a job of kind onnx needs a model, and each shard an input")
-        if spec.kind == "command" and any(not shard.command for shard in spec.shards):
-            raise InputError("bad-job", "each shard of kind command needs a command")
-        wanted = dict.fromkeys([spec.model, *(shard.input for shard in spec.shards)])
-        missing = [cid for cid in wanted if cid is not None and not self._daemon.blobs.has(cid)]
+        if found := checks.faults(spec):
+            raise InputError("bad-job", f"the job cannot be accepted: {'; '.join(found)}")
+        if (refusal := checks.not_supported(spec)) is not None:
+            raise InputError(*refusal)
+        missing = [cid for cid in dict.fromkeys(spec.cids) if not self._daemon.blobs.has(cid)]
         if missing:
             some = ", ".join(missing[:_MISSING_MAX])
             message = f"{len(missing)} blobs of the job are not here ({some}); put them first"
@@ -169,11 +172,12 @@ class Work:
         """Refuse at once what no node would run: it would wait until its deadline."""
         now, scheduler = self._daemon.shared.clock.now(), self._daemon.node.scheduler
         beacons = [beacon for beacon, _ in scheduler.loads.view(now).values()]
-        if any(spec.kind in beacon.kinds and beacon.slots for beacon in beacons):
-            return
-        hint = "; start one with --allow-command" if spec.kind == "command" else ""
-        message = f"none of the {len(beacons)} nodes known here runs work of kind {spec.kind!r}"
-        raise MeshError("no-candidates", message + hint)
+        for kind in dict.fromkeys(spec.work(shard).kind for shard in spec.shards):
+            if any(kind in beacon.kinds and beacon.slots for beacon in beacons):
+                continue
+            hint = "; start one with --allow-command" if kind == "command" else ""
+            message = f"none of the {len(beacons)} nodes known here runs work of kind {kind!r}"
+            raise MeshError("no-candidates", message + hint)
 
     def _view(self, name: str) -> JobView:
         book = self._daemon.node.scheduler.book
@@ -222,10 +226,11 @@ class Work:
         same = [s.row.message for s in view.shards if s.row.code == view.row.code and s.row.message]
         return same[0] if view.row.code and same else ""
 
-    def _shard(self, shard: ShardView) -> Json:
+    def _shard(self, spec: JobSpec, shard: ShardView) -> Json:
         row = shard.row
         return {
             "shard": shard.index,
+            "stage": spec.stage_name(spec.shards[shard.index]),
             "phase": row.phase.value,
             "holder": row.holder,
             "holder_name": self._name(row.holder),

@@ -47,7 +47,17 @@ class Succession:
         What is in effect already is kept as one. Raises InputError "bad-time" (not on a tick, too
         soon, too late), "bad-elements" (a sky without elements), "nothing-new" or "updates-full".
         """
-        _check_time(update.at, now)
+        check_time(update.at, now)
+        return self.told(update, now)
+
+    def told(
+        self, update: Update, now: Instant, *, by_name: bool = False
+    ) -> tuple[Succession, tuple[Refused, ...]]:
+        """As `accept`, whatever the instant: what others plan by already counts at once.
+
+        Unless told otherwise a satellite is known by its number alone: catalogues rename them.
+        `by_name` its name must be that of the sky too, since who may move it hangs on that.
+        """
         if not isinstance(self.sky.satellites, Sgp4):
             raise InputError("bad-elements", "the satellites of this sky have no elements")
         held = self._newest(update.at)
@@ -55,7 +65,7 @@ class Succession:
         taken, refused = [], []
         for e in update.elements:
             site = place.get(_key(e))
-            if site is None:
+            if site is None or (by_name and e.name != self.sky.names[site]):
                 refused.append(Refused(0, e.name, "unknown-satellite", "not in this sky"))
             elif not _newer(e, held.get(site, self.sky.satellites.elements[site])):
                 refused.append(Refused(0, e.name, "superseded", "a set as new counts by then"))
@@ -66,11 +76,13 @@ class Succession:
             raise InputError("nothing-new", f"none of these element sets would count{why}")
         past = tuple(self._newest(now).values())
         settled = [Update(max(u.at for u in self.updates if u.at <= now), past)] if past else []
-        waiting = [*self.waiting(now), Update(update.at, tuple(taken))]
+        waiting = {u.at: u.elements for u in self.waiting(now)}
+        waiting[update.at] = (*waiting.get(update.at, ()), *taken)
         if len(waiting) > UPDATES_MAX:
             message = f"{UPDATES_MAX} updates wait for their time: let one come first"
             raise InputError("updates-full", message)
-        updates = tuple(sorted([*settled, *waiting], key=lambda u: u.at))
+        coming = [Update(at, elements) for at, elements in waiting.items()]
+        updates = tuple(sorted([*settled, *coming], key=lambda u: u.at))
         return replace(self, updates=updates), tuple(refused)
 
     def sky_at(self, at: Instant) -> Sky:
@@ -112,7 +124,8 @@ def _newer(e: Elements, held: Elements) -> bool:
     return (e.epoch, print_of(e)) > (held.epoch, print_of(held))
 
 
-def _check_time(at: Instant, now: Instant) -> None:
+def check_time(at: Instant, now: Instant) -> None:
+    """Raises InputError "bad-time" for an instant from which no mesh could count elements."""
     first = -(-(now + LEAD_NS) // TICK_NS) * TICK_NS
     if at % TICK_NS:
         tick = format_time(max(first, at - at % TICK_NS))

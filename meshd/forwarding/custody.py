@@ -10,17 +10,25 @@ from dataclasses import dataclass
 import protocols
 from meshd.seam import Persist
 from protocols.forward import Packet
+from protocols.priority import Priority
 from protocols.types import Instant, NodeId, PacketId
 
 HELD_MAX = 4_096
 HELD_BYTES_MAX = 64 << 20
+BULK_SHARE = 2
+"""Bulk may fill one part in so many of the store: there is always room for what is not."""
+
 TIMERS_MAX = 8 * HELD_MAX
 
 FLIGHT_BYTES_MAX = 1 << 20
-"""Sent to one neighbour and not yet accepted: well below an outbox, which ends a link if full."""
+"""Sent to one neighbour at one priority and not yet accepted: three of them are below an outbox,
+which ends a link if full."""
 
 Key = tuple[PacketId, int]
 """A packet at one point of its journey: id and number of hops behind it."""
+
+Lane = tuple[NodeId, Priority]
+"""What is under way to one neighbour at one priority: bulk crowds out nothing but bulk."""
 
 CUSTODY_ROW = "custody/"
 
@@ -60,6 +68,8 @@ class Custody:
     tries: int = 0
     queued_for: NodeId | None = None
     """The neighbour whose earlier packets it waits behind."""
+    busy: int = 0
+    """How often in a row the next hop had no room for it."""
 
     @property
     def key(self) -> Key:
@@ -73,10 +83,11 @@ class Hold:
         self.packets: dict[Key, Custody] = {}
         """In the order in which they came; only `add`, `put` and `drop` may change it."""
         self.bytes = 0
-        self.flight: Counter[NodeId] = Counter()
-        """Bytes sent to each neighbour and not yet accepted."""
+        self.bulk_count = self.bulk_bytes = 0
+        self.flight: Counter[Lane] = Counter()
+        """Bytes sent to each neighbour at each priority and not yet accepted."""
         self.timers: list[tuple[Instant, Key]] = []
-        self._queues: dict[NodeId, dict[Key, None]] = {}
+        self._queues: dict[Lane, dict[Key, None]] = {}
 
     # --- what is asked --------------------------------------------------------------------------
 
@@ -87,17 +98,22 @@ class Hold:
     def sent_to(self, node: NodeId) -> list[Key]:
         return [key for key, custody in self.packets.items() if custody.sent_to == node]
 
-    def queued_for(self, node: NodeId) -> list[Key]:
+    def queued_for(self, lane: Lane) -> list[Key]:
         """Those that wait until this neighbour has accepted more, first come first."""
-        return list(self._queues.get(node, ()))
+        return list(self._queues.get(lane, ()))
 
     def has_room(self, packet: Packet) -> bool:
-        few = len(self.packets) < HELD_MAX
-        return few and self.bytes + len(packet.payload) <= HELD_BYTES_MAX
+        size = len(packet.payload)
+        if packet.priority is Priority.BULK and (
+            self.bulk_count >= HELD_MAX // BULK_SHARE
+            or self.bulk_bytes + size > HELD_BYTES_MAX // BULK_SHARE
+        ):
+            return False
+        return len(self.packets) < HELD_MAX and self.bytes + size <= HELD_BYTES_MAX
 
     def crowded(self, node: NodeId, packet: Packet) -> bool:
         """Whether a neighbour has to accept what it was sent before it is sent this."""
-        flight = self.flight[node]
+        flight = self.flight[node, packet.priority]
         return flight > 0 and flight + len(packet.payload) > FLIGHT_BYTES_MAX
 
     def next_deadline(self) -> Instant | None:
@@ -110,7 +126,7 @@ class Hold:
         custody = Custody(packet, None, now)
         assert custody.key not in self.packets, f"{custody.key} is held already"
         self.packets[custody.key] = custody
-        self.bytes += len(packet.payload)
+        self._count(packet, 1)
         return custody
 
     def put(self, custody: Custody) -> None:
@@ -119,9 +135,11 @@ class Hold:
         self._unsend(key)
         self.packets[key] = custody
         if custody.sent_to is not None:
-            self.flight[custody.sent_to] += len(custody.packet.payload)
+            lane = custody.sent_to, custody.packet.priority
+            self.flight[lane] += len(custody.packet.payload)
         if custody.queued_for is not None:
-            self._queues.setdefault(custody.queued_for, {})[key] = None
+            lane = custody.queued_for, custody.packet.priority
+            self._queues.setdefault(lane, {})[key] = None
         heapq.heappush(self.timers, (custody.wake_at, key))
         if len(self.timers) > TIMERS_MAX:
             self.timers = [(custody.wake_at, key) for key, custody in self.packets.items()]
@@ -131,7 +149,7 @@ class Hold:
         """Let go of a packet."""
         self._unsend(key)
         packet = self.packets.pop(key).packet
-        self.bytes -= len(packet.payload)
+        self._count(packet, -1)
         return packet
 
     def due(self, now: Instant) -> Iterator[Custody]:
@@ -146,9 +164,16 @@ class Hold:
         """Take a packet out of the flight or the queue it is counted in."""
         custody = self.packets[key]
         if custody.sent_to is not None:
-            self.flight[custody.sent_to] -= len(custody.packet.payload)
+            self.flight[custody.sent_to, custody.packet.priority] -= len(custody.packet.payload)
         if custody.queued_for is not None:
-            queue = self._queues[custody.queued_for]
-            del queue[key]
-            if not queue:
-                del self._queues[custody.queued_for]
+            lane = custody.queued_for, custody.packet.priority
+            del self._queues[lane][key]
+            if not self._queues[lane]:
+                del self._queues[lane]
+
+    def _count(self, packet: Packet, sign: int) -> None:
+        size = sign * len(packet.payload)
+        self.bytes += size
+        if packet.priority is Priority.BULK:
+            self.bulk_count += sign
+            self.bulk_bytes += size

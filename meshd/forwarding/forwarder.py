@@ -30,6 +30,7 @@ from meshd.seam import (
 from protocols.bounds import DEAD_LINKS_MAX, HOP_LIMIT_MAX, PAYLOAD_BYTES_MAX
 from protocols.errors import ProtocolError
 from protocols.forward import Accepted, Hop, Packet, Refused, Undelivered, answer_id
+from protocols.priority import Priority
 from protocols.types import SECOND, Instant, NodeId, PacketId
 
 REPORT_PORT = "report"
@@ -41,6 +42,12 @@ ACK_MARGIN_NS = 2 * SECOND
 """Beyond two light times: what a busy neighbour may take to answer."""
 
 TRIES_MAX = 3
+
+BUSY_NS = SECOND // 5
+"""How long bulk waits for a neighbour that had no room for it."""
+
+BUSY_MAX = 25
+"""Times that bulk waits so, before it looks for another way."""
 
 LOOK_AGAIN_NS = SECOND
 """How often a packet without a way is looked at again when nothing else wakes it."""
@@ -106,6 +113,7 @@ class Forwarder:
             hop_limit=HOP_LIMIT_MAX,
             hops=(Hop(self._me, now),),
             durable=offer.durable,
+            priority=offer.priority,
         )
         if (packet.id, 1) in self._hold.packets:
             return []
@@ -137,7 +145,8 @@ class Forwarder:
         if (packet.id, behind + 1) in self._hold.packets:
             return self._neighbours.frame(node, Refused(packet.id, behind, "duplicate-id"))
         if packet.destination != self._me and not self._hold.has_room(packet):
-            return self._neighbours.frame(node, Refused(packet.id, behind, "store-full"))
+            full = "busy" if packet.priority is Priority.BULK else "store-full"
+            return self._neighbours.frame(node, Refused(packet.id, behind, full))
         self._remember(self._seen, key)
         carried = self._carry(self._stamp(packet, now), now)
         if not packet.durable:
@@ -168,7 +177,7 @@ class Forwarder:
             return []
         dropped = self._drop(key)
         effects: list[Effect] = []
-        for waiting in self._hold.queued_for(node):
+        for waiting in self._hold.queued_for((node, custody.packet.priority)):
             custody = self._hold.packets[waiting]
             if self._hold.crowded(node, custody.packet):
                 break
@@ -197,6 +206,8 @@ class Forwarder:
         custody = self._hold.packets.get(key)
         if custody is None or custody.sent_to != node:
             return []
+        if refused.code == "busy" and custody.busy < BUSY_MAX:
+            return self._wait(replace(custody, busy=custody.busy + 1), now + BUSY_NS)
         return self._avoid(custody, node, now)
 
     def _route_all(self, keys: list[Key], now: Instant) -> list[Effect]:
@@ -236,12 +247,12 @@ class Forwarder:
             return self._wait(custody, now + LOOK_AGAIN_NS, hop.node)
         tries = custody.tries + 1 if custody.sent_to == hop.node else 1
         patience = 2 * hop.hop_ns + ACK_MARGIN_NS * tries
-        self._hold.put(Custody(packet, hop.node, now + patience, tries))
+        self._hold.put(Custody(packet, hop.node, now + patience, tries, busy=custody.busy))
         return self._neighbours.frame(hop.node, packet)
 
     def _wait(self, custody: Custody, until: Instant, behind: NodeId | None = None) -> list[Effect]:
         wake_at = min(until, custody.packet.expires_at)
-        self._hold.put(Custody(custody.packet, None, wake_at, queued_for=behind))
+        self._hold.put(Custody(custody.packet, None, wake_at, queued_for=behind, busy=custody.busy))
         return []
 
     def _avoid(self, custody: Custody, node: NodeId, now: Instant) -> list[Effect]:
@@ -280,6 +291,7 @@ class Forwarder:
             port=REPORT_PORT,
             payload=protocols.REPORT.encode(report),
             lifetime_ns=REPORT_LIFETIME_NS,
+            priority=Priority.CONTROL,
         )
         return [note, *self._offer(offer, now)]
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import protocols
-from meshd.forwarding.custody import FLIGHT_BYTES_MAX
+from meshd.forwarding.greeting import check_hello, full_queue_ns
 from meshd.forwarding.pulse import Greeted, Pulse
 from meshd.router.routes import Router
 from meshd.seam import (
+    Barred,
     CloseLink,
     Effect,
     Event,
@@ -31,9 +32,12 @@ from meshd.seam import (
     Started,
     Woke,
 )
+from meshd.trust.trust import Trust
 from protocols import LinkMessage
 from protocols.errors import ProtocolError
+from protocols.forward import Packet
 from protocols.link import VERSION, Beat, Hello
+from protocols.priority import Priority
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId, NodeId
 
@@ -81,10 +85,13 @@ class Neighbours:
     A link that has been silent for two beats is closed; with `beat_ns` = 0 none is listened to.
     """
 
-    def __init__(self, me: NodeId, name: str, router: Router, beat_ns: Duration = 0) -> None:
+    def __init__(
+        self, me: NodeId, name: str, router: Router, trust: Trust, beat_ns: Duration = 0
+    ) -> None:
         self._me = me
         self._name = name
         self._router = router
+        self._trust = trust
         self._pulse = Pulse(beat_ns)
         self._sky = ("", "")
         self._links: dict[LinkId, Neighbour] = {}
@@ -109,7 +116,14 @@ class Neighbours:
     def frame(self, node: NodeId, message: LinkMessage) -> list[Effect]:
         """The effect that sends a message to a ready neighbour; nothing when it is not there."""
         link = self._ready.get(node)
-        return [] if link is None else [SendFrame(link, protocols.LINK.encode(message))]
+        if link is None:
+            return []
+        priority = message.priority if isinstance(message, Packet) else Priority.CONTROL
+        return [SendFrame(link, protocols.LINK.encode(message), priority)]
+
+    def wants(self, node: NodeId) -> bool:
+        """Whether a standing link to it is wanted."""
+        return node in self._wanted
 
     def view(self) -> tuple[Neighbour, ...]:
         return tuple(self._links[link] for link in sorted(self._links))
@@ -137,15 +151,20 @@ class Neighbours:
                 return self._failed(node, code, event.message, now)
             case StandingWanted():
                 return self._want(event, now)
+            case Barred(node=node, code=code):
+                return self._part(node, code, now) + self._review(now)
             case PlanLoaded(plan=plan):
                 self._sky = (plan.sky_digest, plan.policy_code)
             case Started(rows=rows):
-                for key, value in rows:
-                    if key.startswith(STANDING_ROW):
-                        self._wanted[NodeId(key[len(STANDING_ROW) :])] = value.decode()
+                self._restore(rows)
             case _:
                 assert isinstance(event, Learnt | RosterLoaded)
         return self._review(now)
+
+    def _restore(self, rows: tuple[tuple[str, bytes], ...]) -> None:
+        for key, value in rows:
+            if key.startswith(STANDING_ROW):
+                self._wanted[NodeId(key[len(STANDING_ROW) :])] = value.decode()
 
     def _concerns(self, learnt: Learnt) -> bool:
         """Whether it is the presence of somebody we have a link to, or should have now."""
@@ -160,10 +179,8 @@ class Neighbours:
         if self._moved:
             self._deadline = self._earliest()
             self._moved = False
-        beat = self._pulse.next_deadline()
-        if self._deadline is None or beat is None:
-            return beat if self._deadline is None else self._deadline
-        return min(self._deadline, beat)
+        at, beat = self._deadline, self._pulse.next_deadline()
+        return beat if at is None else at if beat is None else min(at, beat)
 
     def _earliest(self) -> Instant | None:
         times = [n.opened_at + GREETING_NS for n in self._links.values() if not n.ready]
@@ -184,8 +201,9 @@ class Neighbours:
 
     def _hello(self, standing: bool, now: Instant, answers: Instant) -> bytes:
         sky, policy = self._sky
+        shown = self._trust.policy.certificate
         return protocols.LINK.encode(
-            Hello(VERSION, self._me, self._name, sky, policy, standing, now, answers)
+            Hello(VERSION, self._me, self._name, sky, policy, standing, now, answers, shown)
         )
 
     def _frame(self, link: LinkId, frame: bytes, now: Instant) -> list[Effect]:
@@ -226,14 +244,8 @@ class Neighbours:
         return effects
 
     def _greet(self, neighbour: Neighbour, hello: Hello, now: Instant) -> list[Effect]:
-        if hello.version != VERSION:
-            raise ProtocolError(
-                "version-mismatch",
-                f"it speaks version {hello.version} of the link protocol, this daemon {VERSION}: "
-                "run the same meshd at both ends",
-            )
-        if hello.node != neighbour.node:
-            raise ProtocolError("id-mismatch", f"its hello says {hello.node}")
+        check_hello(hello, neighbour.node)
+        self._trust.check_neighbour(hello.node, hello.certificate, now)
         if hello.answers == 0:
             standing = neighbour.standing or hello.standing
             self._links[neighbour.link] = replace(neighbour, standing=standing)
@@ -248,8 +260,8 @@ class Neighbours:
         standing = neighbour.standing or hello.standing or strange
         ready = replace(neighbour, ready=True, delay_ns=delay, standing=standing)
         self._links[ready.link] = ready
-        queue = self._queue_ns(ready.node, now)
-        self._pulse.begin(ready.link, now, Greeted(ready.dialled, delay, queue))
+        queue_ns = full_queue_ns(self._router.contact(ready.node, now))
+        self._pulse.begin(ready.link, now, Greeted(ready.dialled, delay, queue_ns))
         self._retry.pop(ready.node, None)
         self._missing.pop(ready.node, None)
         if ready.node in self._ready:
@@ -295,15 +307,22 @@ class Neighbours:
             if len(self._wanted) >= STANDING_MAX and event.node not in self._wanted:
                 return [Note("standing-full", {"node": event.node, "max": STANDING_MAX})]
             self._wanted[event.node] = event.address
-            return [Persist(key, event.address.encode()), *self._review(now)]
+            kept = [Persist(key, event.address.encode())] if event.keep else []
+            return [*kept, *self._review(now)]
         self._wanted.pop(event.node, None)
-        effects: list[Effect] = [Persist(key, None)]
-        for neighbour in self.view():
-            if neighbour.node == event.node and neighbour.standing:
-                effects.append(CloseLink(neighbour.link, "disconnected"))
-                effects += self._down(neighbour.link, "disconnected", now)
+        effects: list[Effect] = [Persist(key, None)] if event.keep else []
+        effects += self._part(event.node, "disconnected", now, planned=False)
         self._retry.pop(event.node, None)
         return [*effects, *self._review(now)]  # inside a contact the plan dials anew
+
+    def _part(self, node: NodeId, code: str, now: Instant, *, planned: bool = True) -> list[Effect]:
+        """Close the links to a node; unless `planned`, those that stand outside the plan."""
+        effects: list[Effect] = []
+        for neighbour in self.view():
+            if neighbour.node == node and (planned or neighbour.standing):
+                effects.append(CloseLink(neighbour.link, code))
+                effects += self._down(neighbour.link, code, now)
+        return effects
 
     # --- the plan -------------------------------------------------------------------------------
 
@@ -367,6 +386,8 @@ class Neighbours:
                 if node is not None:
                     due[node] = self._router.members[node].presence.addresses
         for node, address in self._wanted.items():
+            if self._trust.bars(node):
+                continue
             due[node] = (address, *(a for a in due.get(node, ()) if a != address))
         return due
 
@@ -376,8 +397,3 @@ class Neighbours:
 
     def _planned(self, node: NodeId, now: Instant) -> bool:
         return self._router.contact_end(node, now) is not None
-
-    def _queue_ns(self, node: NodeId, now: Instant) -> Duration:
-        """What a neighbour may have under way both ways, at the rate of the contact with it."""
-        contact = self._router.contact(node, now)
-        return round(2 * FLIGHT_BYTES_MAX * 8 * SECOND / contact.rate_bps) if contact else 0

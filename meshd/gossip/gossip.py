@@ -8,6 +8,8 @@ from random import Random
 from msgspec.structs import replace
 
 import protocols
+from meshd.gossip.doubts import Doubts, Waiting
+from meshd.gossip.kept import Kept
 from meshd.gossip.level import Level
 from meshd.gossip.peer import ADDED_NS, CLOSED_NS, RELAY_NS, Peer
 from meshd.gossip.reach import News, Reach
@@ -15,8 +17,10 @@ from meshd.gossip.table import Table
 from meshd.gossip.wants import Wants
 from meshd.router.roster import Entry, Roster, entry_of
 from meshd.seam import (
+    Barred,
     CloseLink,
     Effect,
+    ElementsHeard,
     Event,
     Learnt,
     LinkLost,
@@ -31,6 +35,7 @@ from meshd.seam import (
     Started,
     Woke,
 )
+from meshd.trust.trust import Trust
 from protocols import LinkMessage
 from protocols.bounds import HOPS_EVERYWHERE
 from protocols.errors import ProtocolError
@@ -39,13 +44,14 @@ from protocols.record import (
     KINDS,
     Beacon,
     Body,
-    Doubts,
     LinkState,
+    Orbit,
     Presence,
     Record,
     Signer,
     Statement,
     Verifier,
+    kind_of,
     sign,
     verify,
 )
@@ -70,11 +76,18 @@ class Gossip:
     What is ours is given to every neighbour; what is others' is announced, and given to who asks.
     """
 
-    def __init__(self, me: NodeId, rng: Random, signer: Signer, verifier: Verifier) -> None:
+    def __init__(
+        self, me: NodeId, rng: Random, signer: Signer, verifier: Verifier, trust: Trust
+    ) -> None:
         self._me = me
         self._rng = rng
         self._signer = signer
         self._verifier = verifier
+        self._trust = trust
+        self._doubts = Doubts()
+        self._kept = Kept()
+        self._rows: list[Effect] = []
+        """To be written behind all that this event leads to: nothing waits for these rows."""
         self._table = Table()
         self._peers: dict[NodeId, Peer] = {}
         self._wants = Wants()
@@ -92,14 +105,25 @@ class Gossip:
         entry = self._table.get(tag_of(author, KINDS[Presence]))
         return () if entry is None else (entry.record,)
 
+    def sequence(self, tag: int) -> int:
+        """That of the statement held under a tag; 0 for none."""
+        return self._table.sequence(tag)
+
     # --- what happens ---------------------------------------------------------------------------
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
+        effects = self._handle(event, now)
+        if not self._rows:
+            return effects
+        rows, self._rows = self._rows, []
+        return [*effects, *rows]
+
+    def _handle(self, event: Event, now: Instant) -> list[Effect]:
         match event:
             case Started(rows=rows):
                 self._sequence = max((int(v) for k, v in rows if k == SEQUENCE_ROW), default=0)
                 self._level_at = now + self._rng.randrange(ANTI_ENTROPY_NS)
-                return self._reserve()
+                return [*self._reserve(), *self._receive(self._me, self._kept.restore(rows), now)]
             case Publish():
                 return self._publish(event, now)
             case LinkReady():
@@ -118,6 +142,8 @@ class Gossip:
                 return self._receive(self._me, records, now)
             case RosterLoaded(roster=roster):
                 return self._load(roster, now)
+            case Barred(node=node):
+                return self._bar(node)
             case _:
                 assert isinstance(event, Woke)
                 return self._wake(now)
@@ -160,6 +186,7 @@ class Gossip:
         for entry in self._table.forget_expired(now):
             if isinstance(entry.statement.body, LinkState):
                 self._reach.change(entry.statement.author, None)
+            self._rows += self._kept.forget(entry)
 
     # --- our own statements ---------------------------------------------------------------------
 
@@ -171,7 +198,7 @@ class Gossip:
         return [Persist(SEQUENCE_ROW, str(self._reserved).encode())]
 
     def _publish(self, event: Publish, now: Instant) -> list[Effect]:
-        tag = tag_of(self._me, KINDS[type(event.body)])
+        tag = tag_of(self._me, kind_of(event.body))
         roster = self._table.roster
         silent = self._table.get(tag) is roster.entries.get(tag)
         if (
@@ -188,7 +215,8 @@ class Gossip:
         hops = BEACON_HOPS if isinstance(body, Beacon) else HOPS_EVERYWHERE
         entry = entry_of(sign(statement, self._signer))
         self._store(replace(entry, hops=hops), now)
-        return [*self._reserve(), Learnt(self._me, body, now)]
+        self._rows += self._kept.keep(entry, neighbour=False)
+        return [*self._reserve(), _news(statement)]
 
     def _foretold(self, body: Body) -> bool:
         """Whether our presence says that this is our load unless we say otherwise."""
@@ -242,7 +270,7 @@ class Gossip:
         effects: list[Effect] = []
         try:
             for record in records:
-                effects += self._accept(node, record, now, hops)
+                effects += self._accept(node, entry_of(record), now, hops)
         except ProtocolError as error:
             effects.append(Note(error.code, {"node": node, "message": error.message}))
             peer = self._peers.get(node)
@@ -250,9 +278,8 @@ class Gossip:
                 effects.append(CloseLink(peer.link, error.code))
         return effects
 
-    def _accept(self, node: NodeId, record: Record, now: Instant, hops: int) -> list[Effect]:
-        entry = entry_of(record)
-        statement, known = entry.statement, self._table.get(entry.tag)
+    def _accept(self, node: NodeId, entry: Entry, now: Instant, hops: int) -> list[Effect]:
+        record, statement, known = entry.record, entry.statement, self._table.get(entry.tag)
         news = known is None or statement.sequence > known.statement.sequence
         if news:  # before anything is believed of it: also that what was wanted has come
             verify(record, statement, self._verifier)
@@ -261,7 +288,7 @@ class Gossip:
             if statement.sequence == known.statement.sequence and node in self._peers:
                 self._peers[node].has(entry.tag)
             return []
-        if statement.author == self._me:
+        if statement.author == self._me and not isinstance(statement.body, Orbit):
             # Our own voice from a life before: number on from there, and say what is so now. Where
             # we have said nothing yet, whoever knows what is so hears what was.
             self._sequence = max(self._sequence, statement.sequence)
@@ -273,10 +300,30 @@ class Gossip:
             return []
         if known is None and len(self._table) >= TABLE_MAX:
             return [Note("gossip-table-full", {"author": statement.author, "max": TABLE_MAX})]
+        code = self._trust.refusal(statement, now)
+        if code:
+            return self._doubts.refuse(code, Waiting(node, entry, hops), now)
         if isinstance(statement.body, Beacon):
             entry = replace(entry, hops=min(hops, BEACON_HOPS - 1))
         self._store(entry, now, holders)
-        return [Learnt(statement.author, statement.body, statement.issued_at)]
+        return self._believed(entry, now)
+
+    def _believed(self, entry: Entry, now: Instant) -> list[Effect]:
+        """What follows when a statement is held: who hears of it, what is kept of it on disk."""
+        author, body = entry.statement.author, entry.statement.body
+        effects: list[Effect] = [_news(entry.statement)]
+        if isinstance(body, Presence):
+            for via, waiting, hops in self._doubts.of(author):
+                effects += self._accept(via, waiting, now, hops)
+        self._rows += self._kept.keep(entry, neighbour=author in self._peers)
+        return effects
+
+    def _bar(self, node: NodeId) -> list[Effect]:
+        """Nothing that a node said is held any longer."""
+        self._reach.change(node, None)
+        for entry in self._table.forget_author(node):
+            self._rows += self._kept.forget(entry)
+        return []
 
     def _again(self, known: Entry, now: Instant) -> list[Effect]:
         return self._say(known.statement.body, known.statement.ttl_ns, now)
@@ -286,7 +333,7 @@ class Gossip:
         author, body, wait_ns = entry.statement.author, entry.statement.body, RELAY_NS
         if isinstance(body, LinkState):
             wait_ns = WAITS_NS[self._reach.change(author, body)]
-        elif isinstance(body, Doubts):
+        elif isinstance(body, protocols.record.Doubts):
             wait_ns = CLOSED_NS
         self._table.put(entry)
         give = author == self._me or isinstance(body, Beacon)
@@ -305,6 +352,8 @@ class Gossip:
         self._wants.meet(node, ready.delay_ns)
         self._level.part(node)
         self._forget(now)
+        said = self._table.get(tag_of(node, KINDS[Presence]))
+        self._rows += self._kept.keep(said, neighbour=True)
         near = [entry for entry in self._table.beacons() if entry.hops]
         for entry in (*self._mine(), *near):
             if entry is not self._table.roster.entries.get(entry.tag):
@@ -325,7 +374,7 @@ class Gossip:
                 lacks = known.statement.sequence < item.sequence
                 if known.statement.sequence == item.sequence:
                     peer.has(item.tag)
-            if lacks:
+            if lacks and not self._doubts.has(item.tag, item.sequence, now):
                 self._wants.heard(item.tag, item.sequence, node)
         return self._ask(now)
 
@@ -341,3 +390,11 @@ class Gossip:
             if self._table.get(tag) is not None:
                 peer.queue(tag, now, give=True)
         return peer.flush(self._table, now)
+
+
+def _news(statement: Statement) -> Effect:
+    """What is made of a statement that is believed: elements are for who makes the plans."""
+    body = statement.body
+    if isinstance(body, Orbit):
+        return ElementsHeard(body)
+    return Learnt(statement.author, body, statement.issued_at)

@@ -73,6 +73,13 @@ class Table:
         self._first_end = min(ends, default=None)
         return expired
 
+    def forget_author(self, author: NodeId) -> list[Entry]:
+        """Drop and return what was heard from an author."""
+        void = [entry for entry in self._heard.values() if entry.statement.author == author]
+        for entry in void:
+            self._drop(entry)
+        return void
+
     def _drop(self, entry: Entry) -> None:
         del self._heard[entry.tag]
         self._index.drop(entry.tag)

@@ -17,7 +17,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile at the first call, keep the machine code on disk, and let other threads go on."""
+    """Compile at the first call, keep the machine code on disk, and let other threads go on.
+
+    A kernel returns numbers and arrays, a tuple of them, or one NamedTuple of them, never a tuple
+    that holds a NamedTuple: making one calls Python, where Ctrl-C may raise, and Numba looks
+    whether that failed only if it is the result itself. The process would crash.
+    """
     return _compiled(function)
 
 

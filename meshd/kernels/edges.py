@@ -32,12 +32,17 @@ class Couples(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """Changes of sign, in the order they were met: pair, last instant before, first after, way."""
+    """Changes of sign, in the order they were met: pair, last instant before, first after, way.
+
+    `open_first` and `open_last` say of each pair whether it is open at the ends of the scene.
+    """
 
     pair: IntArray
     low: IntArray
     high: IntArray
     rising: ByteArray
+    open_first: ByteArray
+    open_last: ByteArray
 
 
 @inner
@@ -157,10 +162,8 @@ def margins(scene: Scene, limits: Limits, couples: Couples, at: int) -> FloatArr
 
 
 @kernel
-def find_edges(
-    scene: Scene, limits: Limits, couples: Couples
-) -> tuple[Edges, ByteArray, ByteArray]:
-    """Every edge of every pair over the scene, and whether each pair is open at its two ends."""
+def find_edges(scene: Scene, limits: Limits, couples: Couples) -> Edges:
+    """Every edge of every pair over the scene."""
     n = couples.a.size
     first, last = np.empty(n, dtype=np.int8), np.empty(n, dtype=np.int8)
     samples = np.full((3, n), -math.inf)
@@ -169,11 +172,12 @@ def find_edges(
         first[pair] = _margin(scene, limits, couples, pair, scene.first) >= 0.0
         last[pair] = samples[(scene.positions.shape[0] - 1) % 3, pair] >= 0.0
     edges = Edges(
-        found[:, 0].copy(), found[:, 1].copy(), found[:, 2].copy(), found[:, 3].astype(np.int8)
-    )
+        found[:, 0].copy(), found[:, 1].copy(), found[:, 2].copy(), found[:, 3].astype(np.int8),
+        first, last,
+    )  # fmt: skip
     for row in range(edges.pair.size):
         span = (edges.low[row], edges.high[row])
         rising = edges.rising[row] != 0
         span = _narrow(scene, limits, couples, edges.pair[row], span, rising)
         edges.low[row], edges.high[row] = span
-    return edges, first, last
+    return edges

@@ -89,8 +89,8 @@ def arcs_by_site(a: SiteArray, b: SiteArray, sites: int) -> tuple[IntArray, Site
 
 
 @kernel
-def arcs_between(graph: Graph, start: int, end: int) -> Graph:
-    """The graph of those contacts alone that stand at some time in [start, end)."""
+def arcs_between(graph: Graph, start: int, end: int) -> tuple[IntArray, IntArray]:
+    """The arcs whose contacts stand at some time in [start, end): first of each site, which."""
     first, kept = np.zeros_like(graph.first), np.empty(graph.peer.size, np.int64)
     count = 0
     for site in range(first.size - 1):
@@ -99,13 +99,7 @@ def arcs_between(graph: Graph, start: int, end: int) -> Graph:
                 kept[count] = arc
                 count += 1
         first[site + 1] = count
-    kept = kept[:count]
-    fixed = graph.fixed_ns[kept] if graph.fixed_ns.size else graph.fixed_ns
-    return Graph(
-        first, graph.peer[kept], graph.begin[kept], graph.finish[kept], graph.rate_bps[kept],
-        graph.row[kept], fixed, graph.ground, graph.station, graph.stations, graph.knots,
-        graph.shift,
-    )  # fmt: skip
+    return first, kept[:count].copy()
 
 
 @part

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from meshd.membership.doubts import DOUBTS_TTL_NS, Against, statement
 from meshd.router.routes import Router
 from meshd.seam import (
+    Barred,
     Effect,
     Event,
     Judged,
@@ -109,6 +110,8 @@ class Membership:
             case LinkLost():
                 self._lost(event, now)
                 return self._speak(now)
+            case Barred(node=node):
+                return self._forget(node)
             case Woke():
                 return self._wake(now)
             case Learnt(body=LinkState()) | PlanLoaded() | RosterLoaded():
@@ -133,6 +136,13 @@ class Membership:
         if self._look_at is not None and self._look_at <= now:
             effects += self._look(now)
         return effects
+
+    def _forget(self, node: NodeId) -> list[Effect]:
+        """Whoever is barred is no member: whether it is there does not matter."""
+        self._missed.pop(node, None)
+        self._epochs.pop(node, None)
+        self._judges.pop(node, None)
+        return [Judged(node, "alive")] if self._verdicts.pop(node, None) else []
 
     # --- our own doubts -------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from meshd.router.roster import Member, Roster
@@ -79,3 +79,11 @@ def _shared(roster: Roster, plan: ContactPlan | None) -> Binding:
         if len(roster.bindings) > BINDINGS_MAX:
             del roster.bindings[next(iter(roster.bindings))]
     return base
+
+
+def pairs_of(
+    vertex: Mapping[NodeId, int], links: Iterable[tuple[NodeId, NodeId]]
+) -> list[tuple[int, int]]:
+    """Links between known nodes as vertices, the lower first."""
+    ends = [(vertex.get(a), vertex.get(b)) for a, b in links]
+    return [(min(a, b), max(a, b)) for a, b in ends if a is not None and b is not None]

@@ -72,7 +72,7 @@ def _view(plan: ContactPlan, start: Instant) -> View | None:
     graph, trajectory = graph_at(plan, start), plan.trajectory
     if graph is None:
         return None
-    graph = arcs_between(graph, start, end)
+    graph = _only(graph, *arcs_between(graph, start, end))
     if graph.fixed_ns.size or trajectory is None:
         least_ns = graph.fixed_ns
     elif trajectory.start <= start and end <= trajectory.end:
@@ -84,6 +84,14 @@ def _view(plan: ContactPlan, start: Instant) -> View | None:
     lengths: LengthArray = least_ns if wide else least_ns.astype(np.int32)
     least = Snapshot(graph.first, graph.peer, lengths, graph.ground, shortest, longest)
     return View(start, end, graph, least)
+
+
+def _only(graph: Graph, first: IntArray, arcs: IntArray) -> Graph:
+    """The graph of some arcs alone; `first` is the first of each site."""
+    columns: tuple[str, ...] = ("peer", "begin", "finish", "rate_bps", "row")
+    if graph.fixed_ns.size:
+        columns += ("fixed_ns",)
+    return graph._replace(first=first, **{name: getattr(graph, name)[arcs] for name in columns})
 
 
 def _least_ns(plan: ContactPlan, trajectory: Trajectory, start: Instant) -> IntArray:

@@ -41,6 +41,11 @@ class Residents:
         elif holder is None or _rank(self._members[holder]) < _rank(member):
             self._moved[site] = node
 
+    def left(self, member: Member) -> None:
+        """A member is among the members no more."""
+        if self.has(member.node, site := member.presence.site):
+            self._moved[site] = self._newest(site)
+
     def _newest(self, site: str) -> NodeId | None:
         """Looks at everyone: it is rare that somebody moves away."""
         claims = (member for member in self._members.values() if member.presence.site == site)

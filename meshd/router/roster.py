@@ -16,7 +16,17 @@ import msgspec
 
 from protocols.bounds import HOPS_EVERYWHERE
 from protocols.errors import ProtocolError
-from protocols.record import KINDS, Beacon, Presence, Record, Statement, Verifier, read, verify
+from protocols.record import (
+    Beacon,
+    Body,
+    Presence,
+    Record,
+    Statement,
+    Verifier,
+    kind_of,
+    read,
+    verify,
+)
 from protocols.tag import tag_of
 from protocols.types import Instant, NodeId
 
@@ -40,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def key(self) -> tuple[NodeId, str]:
         """(author, kind)."""
-        return self.statement.author, KINDS[type(self.statement.body)]
+        return self.statement.author, kind_of(self.statement.body)
 
     def expired(self, now: Instant) -> bool:
         return self.statement.issued_at + self.statement.ttl_ns <= now
@@ -72,9 +82,14 @@ class Roster:
     bindings: dict[str, Binding] = field(repr=False)
     """Members as vertices of a plan, by its digest: worked out once for all (`binding.py`)."""
 
-    def holds(self, author: NodeId, body: object) -> bool:
+    def agrees(self, member: Member) -> bool:
+        """Whether this is what the roster says of who a node is."""
+        known = self.members.get(member.node)
+        return known is not None and known.presence == member.presence
+
+    def holds(self, author: NodeId, body: Body) -> bool:
         """Whether this is what the roster says of an author."""
-        entry = self.entries.get(tag_of(author, KINDS[type(body)]))
+        entry = self.entries.get(tag_of(author, kind_of(body)))
         return entry is not None and entry.statement.body == body
 
 
@@ -97,7 +112,7 @@ def entry_of(record: Record) -> Entry:
 def _read(data: bytes, signature: bytes) -> Entry:
     record = Record(data, signature)
     statement = read(record)
-    return Entry(statement, record, tag_of(statement.author, KINDS[type(statement.body)]))
+    return Entry(statement, record, tag_of(statement.author, kind_of(statement.body)))
 
 
 def roster_of(records: Iterable[Record], verifier: Verifier) -> Roster:

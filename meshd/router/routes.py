@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from meshd.kernels.graph import FAR
 from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
-from meshd.router.binding import Binding, bind_over
+from meshd.router.binding import Binding, bind_over, pairs_of
 from meshd.router.found import DeadLinks, Found
 from meshd.router.overlay import Overlay
 from meshd.router.plain import sending
@@ -18,6 +18,7 @@ from meshd.router.table import Inquiry
 from meshd.router.tagged import Tagged
 from meshd.router.toward import arrival_at
 from meshd.seam import (
+    Barred,
     Effect,
     Event,
     Judged,
@@ -84,6 +85,8 @@ class Router:
                 return self._take_verdict(node, verdict)
             case LinkReady() | LinkLost():
                 return self._link_changed(event, now)
+            case Barred(node=node):
+                self._bar(node)
             case Woke():
                 return self._forget_ended(now)
             case _:
@@ -103,7 +106,7 @@ class Router:
         return nodes.difference(self._roster.members).difference(self._members)
 
     def _load(self, roster: Roster) -> None:
-        said = [member for member in self._members.values() if not _agrees(roster, member)]
+        said = [member for member in self._members.values() if not roster.agrees(member)]
         self._roster = self._tagged.roster = roster
         self._members = {member.node: member for member in said}
         self.members = ChainMap(self._members, roster.members)
@@ -118,11 +121,18 @@ class Router:
         # Asked before it is learnt: who said last that a site is theirs has it.
         site = member.presence.site
         same = same and (not site or self._residents.has(member.node, site))
-        if not same or member.node in self._members or not _agrees(self._roster, member):
+        if not same or member.node in self._members or not self._roster.agrees(member):
             self._members[member.node] = member
             self._residents.heard(member, known)
             self._tagged.meet(member.node)
         return not same
+
+    def _bar(self, node: NodeId) -> None:
+        """Forget who it said it is, and what of its links: no way leads over it."""
+        member = self._members.pop(node, None)
+        if member is not None:
+            self._residents.left(member)
+        self._states.pop(node, None)
 
     def next_deadline(self) -> Instant | None:
         return min(self._down.values(), default=None)
@@ -192,7 +202,7 @@ class Router:
         """What of the graph differs from the plan."""
         if self._overlay is None:
             bound = self._bound
-            dead = frozenset(_pairs(bound.vertex, self._dead_links()))
+            dead = frozenset(pairs_of(bound.vertex, self._dead_links()))
             gone = (bound.vertex.get(n) for n, verdict in self._judged.items() if verdict == "gone")
             absent = bound.absent.union(vertex for vertex in gone if vertex is not None)
             self._overlay = Overlay(absent, dead, self._standing_edges(bound.vertex))
@@ -377,19 +387,6 @@ class Router:
     def _search(self, target: int, start: Instant, dead: DeadLinks, size_bytes: int) -> ArrivalTree:
         overlay, bound = self._corrections, self._bound
         if dead:
-            met = frozenset(_pairs(bound.vertex, list(dead)))
+            met = frozenset(pairs_of(bound.vertex, list(dead)))
             overlay = Overlay(overlay.absent, overlay.dead | met, overlay.standing)
         return arrival_at(self.plan, bound.vertex[self._me], start, overlay, target, size_bytes)
-
-
-def _pairs(
-    vertex: Mapping[NodeId, int], links: list[tuple[NodeId, NodeId]]
-) -> list[tuple[int, int]]:
-    """Links between known nodes as vertices, the lower first."""
-    ends = [(vertex.get(a), vertex.get(b)) for a, b in links]
-    return [(min(a, b), max(a, b)) for a, b in ends if a is not None and b is not None]
-
-
-def _agrees(roster: Roster, member: Member) -> bool:
-    known = roster.members.get(member.node)
-    return known is not None and known.presence == member.presence

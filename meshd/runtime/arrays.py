@@ -58,6 +58,19 @@ def read(path: Path) -> dict[str, Array]:
     return {name: _plain(array) for name, array in arrays.items()}
 
 
+def united(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    """All arrays by name; those of one name are joined along their first axis, in order.
+
+    Raises MeshError "bad-input" where they do not fit together.
+    """
+    names = dict.fromkeys(name for part in parts for name in part)
+    try:
+        return {name: _joined([part[name] for part in parts if name in part]) for name in names}
+    except ValueError as error:
+        message = f"arrays of one name in several inputs do not fit together: {error}"
+        raise MeshError("bad-input", message) from None
+
+
 def write(path: Path, arrays: dict[str, Array]) -> None:
     """An .npz whose bytes depend on names, order, types and values alone.
 
@@ -84,6 +97,10 @@ def _read_members(path: Path) -> dict[str, Array]:
                 name = member.filename.removesuffix(".npy")
                 arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     return arrays
+
+
+def _joined(found: list[Array]) -> Array:
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _plain(array: Array) -> Array:

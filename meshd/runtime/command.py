@@ -12,32 +12,29 @@ from pathlib import Path
 import psutil
 
 from meshd.runtime import limits
+from meshd.runtime.room import Room
 from meshd.seam import RunShard
 from protocols.errors import MeshError
 
-_STDERR_BYTES = 2000
-_STDERR_LINES = 5
 _SWEEPS_MAX = 500
 _SWEEP_S = 0.002
 
 
-def run(shard: RunShard, source: str, target: Path, folder: Path) -> None:
-    """Run it in a corner of `folder`, which is empty, and leave none of its processes.
+def run(shard: RunShard, room: Room, target: Path) -> None:
+    """Run it in its room, its output into `target`, and leave none of its processes.
 
     Raises MeshError "command-failed", with the last lines of stderr, or "output-limit". No file it
     writes may be larger than its output may be.
     """
     if not shard.command:
         raise MeshError("bad-input", "a command shard needs a command")
-    errors, work = folder / "stderr", folder / "work"
-    work.mkdir()
     try:
         with (
-            Path(source or os.devnull).open("rb") as stdin,
+            room.stdin.open("rb") as stdin,
             target.open("wb") as stdout,
-            errors.open("wb") as stderr,
+            room.stderr.open("wb") as stderr,
         ):
-            status = _spawn(shard, work, stdin.fileno(), stdout.fileno(), stderr.fileno())
+            status = _spawn(shard, room.work, stdin.fileno(), stdout.fileno(), stderr.fileno())
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         message = f"cannot run {shard.command[0]!r}: {error}"
         raise MeshError("command-failed", message) from None
@@ -47,7 +44,7 @@ def run(shard: RunShard, source: str, target: Path, folder: Path) -> None:
         message = f"the command wrote more than its limit of {shard.output_bytes_max} bytes"
         raise MeshError("output-limit", message)
     if status:
-        raise MeshError("command-failed", _reason(status, errors))
+        raise MeshError("command-failed", _reason(status) + room.last_words())
 
 
 def kill_descendants() -> None:
@@ -88,10 +85,6 @@ def _spawn(shard: RunShard, folder: Path, stdin: int, stdout: int, stderr: int) 
     return process.wait()
 
 
-def _reason(status: int, errors: Path) -> str:
+def _reason(status: int) -> str:
     how = f"exit code {status}" if status > 0 else f"signal {-status}, {signal.strsignal(-status)}"
-    with errors.open("rb") as file:
-        file.seek(max(0, errors.stat().st_size - _STDERR_BYTES))
-        lines = file.read().decode("utf-8", "replace").strip().splitlines()
-    said = "\n".join(lines[-_STDERR_LINES:])
-    return f"the command ended with {how}" + (f": {said}" if said else "")
+    return f"the command ended with {how}"

@@ -54,6 +54,18 @@ def memory(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (before, hard))
 
 
+@contextmanager
+def file_size(size: int) -> Iterator[None]:
+    """No file that this process writes grows beyond `size`, and one byte that shows it would."""
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    soft = size + 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft if hard < 0 else min(soft, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+
+
 def for_command(shard: RunShard) -> dict[int, int]:
     """The rlimits of a command, soft and hard alike, inherited by all it starts.
 

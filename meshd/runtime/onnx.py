@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from meshd.runtime import arrays
 from meshd.runtime.arrays import Array
+from meshd.runtime.warm import Warm
 from protocols.errors import MeshError
 from protocols.types import Cid
 
-WARM_MAX = 4
 _NPZ_BYTES_PER_ARRAY = 1024
 """More than the headers of one array in an .npz take, names of ordinary length supposed."""
 _REFUSALS = (
@@ -39,14 +40,19 @@ _NO_MEMORY = ("bad_alloc", "failed to allocate memory", "bad allocation", "out o
 class Models:
     """The few models used last."""
 
-    def __init__(self, warm_max: int = WARM_MAX) -> None:
-        self.warm_max = warm_max
-        self._sessions: dict[Cid, Any] = {}
+    def __init__(self) -> None:
+        self._sessions: Warm[Any] = Warm()
 
-    def run(self, cid: Cid, model: Path, source: Path) -> Outputs:
-        """Raises MeshError "bad-model" or "bad-input", and MemoryError."""
-        feed = arrays.read(source)
+    def run(self, cid: Cid, model: Path, sources: Sequence[Path]) -> Outputs:
+        """Run it on the arrays of its inputs; of several it takes those that it names.
+
+        Raises MeshError "bad-model" or "bad-input", and MemoryError.
+        """
+        feed = arrays.united([arrays.read(source) for source in sources])
         session = self._session(cid, model)
+        if len(sources) > 1:
+            known = {given.name for given in session.get_inputs()}
+            feed = {name: array for name, array in feed.items() if name in known} or feed
         if list(feed) == [""]:
             feed = {session.get_inputs()[0].name: feed[""]} if session.get_inputs() else {}
         names = [output.name for output in session.get_outputs()]
@@ -60,12 +66,10 @@ class Models:
         return Outputs(dict(zip(names, map(_as_array, names, values), strict=True)))
 
     def _session(self, cid: Cid, model: Path) -> Any:
-        session = self._sessions.pop(cid, None)
+        session = self._sessions.get(cid)
         if session is None:
             session = _load(model)
-            while len(self._sessions) >= self.warm_max:
-                del self._sessions[next(iter(self._sessions))]
-        self._sessions[cid] = session
+            self._sessions.keep(cid, session, model.stat().st_size)
         return session
 
 

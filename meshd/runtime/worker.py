@@ -1,9 +1,9 @@
 """One worker process: `python -P -m meshd.runtime.worker`, started and killed by the pool.
 
 It reads assignments from stdin and answers each with one ShardFinished on stdout, both msgpack
-behind a length of four bytes, most significant first. An assignment is the RunShard and three
-paths: model, input ("" where there is none) and the file to write the output to. The first
-answer, code "ready", says that the libraries are loaded. Wall-clock time is the pool's business.
+behind a length of four bytes, most significant first. An assignment is the RunShard, the files of
+its blobs by name, and the file to write the output to. The first answer, code "ready", says that
+the libraries are loaded. Wall-clock time is the pool's business.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ import msgspec
 
 from meshd.runtime import command, limits
 from meshd.runtime.onnx import Models
+from meshd.runtime.room import Room
+from meshd.runtime.wasm import Modules
 from meshd.seam import RunShard, ShardFinished
 from protocols.errors import MeshError
+from protocols.types import Cid
 
-Assignment: TypeAlias = tuple[RunShard, str, str, str]
+Assignment: TypeAlias = tuple[RunShard, dict[Cid, str], str]
 MESSAGE_CHARS_MAX = 1000
+ROOM = "run"
+"""The folder of the program at work, below the worker's own; the pool looks at its size."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -36,18 +41,20 @@ class Worker:
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
         self.models = Models()
+        self.modules = Modules()
 
     def work(self, assignment: Assignment) -> ShardFinished:
         """Run it and say how it went; what is raised past here is a crash."""
-        shard, model, source, target = assignment
+        shard, blobs, path = assignment
+        target = Path(path)
         begun = time.perf_counter_ns()
         code, message, size = "ok", "", 0
         try:
             if shard.kind == "onnx":
-                self._infer(shard, model, source, target)
+                self._infer(shard, blobs, target)
             else:
-                self._command(shard, source, target)
-            size = Path(target).stat().st_size
+                self._program(shard, blobs, target)
+            size = target.stat().st_size
         except MeshError as error:
             code, message = error.code, error.message[-MESSAGE_CHARS_MAX:]
         except OSError as error:  # the disk: inputs that are no input are MeshErrors
@@ -57,20 +64,35 @@ class Worker:
         wall_ns = time.perf_counter_ns() - begun
         return ShardFinished(shard.run, code, message, output_bytes=size, wall_ns=wall_ns)
 
-    def _infer(self, shard: RunShard, model: str, source: str, target: str) -> None:
-        if shard.model is None or not source:
+    def _infer(self, shard: RunShard, blobs: dict[Cid, str], target: Path) -> None:
+        if shard.model is None or not shard.inputs:
             raise MeshError("bad-input", "an onnx shard needs a model and an input")
         with limits.memory(shard.memory_bytes):
-            outputs = self.models.run(shard.model, Path(model), Path(source))
-            outputs.write(Path(target), shard.output_bytes_max)
+            sources = [Path(blobs[cid]) for cid in shard.inputs]
+            outputs = self.models.run(shard.model, Path(blobs[shard.model]), sources)
+            outputs.write(target, shard.output_bytes_max)
 
-    def _command(self, shard: RunShard, source: str, target: str) -> None:
-        folder = self.scratch / "run"
-        folder.mkdir(mode=0o700)
+    def _program(self, shard: RunShard, blobs: dict[Cid, str], target: Path) -> None:
+        """A command, or a module of WebAssembly: it reads and writes in a room of its own."""
+        room = Room(self.scratch / ROOM)
         try:
-            command.run(shard, source, Path(target), folder)
+            room.furnish(shard, blobs)
+            target.touch()
+            self._execute(shard, blobs, room, target)
+            room.collect(shard, target)
+        except MeshError:
+            room.check(shard, target)  # what it met when it could write no more says less
+            raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(room.folder, ignore_errors=True)
+
+    def _execute(self, shard: RunShard, blobs: dict[Cid, str], room: Room, target: Path) -> None:
+        if shard.kind == "command":
+            command.run(shard, room, target)
+        elif shard.model is None:
+            raise MeshError("bad-module", "a wasm shard needs a module")
+        else:
+            self.modules.run(shard.model, Path(blobs[shard.model]), shard, room, target)
 
 
 def main() -> None:

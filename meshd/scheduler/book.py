@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from meshd.router.routes import Router
+from meshd.scheduler import stages
 from meshd.scheduler.ledger import Job, Ledger
 from meshd.scheduler.load import Loads
 from meshd.scheduler.mail import Mail
@@ -27,7 +28,6 @@ from protocols.job import (
     Decline,
     Finished,
     Leased,
-    Offer,
     Ready,
     Release,
     Renew,
@@ -40,6 +40,9 @@ JOBS_MAX = 1_024
 
 LEASE_NS = 6 * SECOND
 """Beyond the trip: how long a holder may be silent. It renews three times as often."""
+
+RESTORED_NS = 30 * SECOND
+"""After a restart, who holds what was made for others has so long to be heard of."""
 
 OFFER_NS = 6 * SECOND
 DELIVERY_NS = 20 * SECOND
@@ -79,6 +82,8 @@ class Book:
         for job in self._ledger.restore(rows):
             if job.running:
                 job.place_at = now
+                for shard, _ in job.watched():
+                    job.watches[shard].until = now + RESTORED_NS
                 effects += [*self._pin(job), ReportJob(job.name, "restored")]
                 effects += self._settle(job, now)
         return effects
@@ -210,14 +215,19 @@ class Book:
 
     def _place(self, job: Job, now: Instant) -> list[Effect]:
         """Offer every waiting shard to where it would finish first."""
-        waiting = [i for i, row in enumerate(job.shards) if row.phase is Phase.WAITING]
+        waiting = stages.due(job)
         job.place_at = None
         if not waiting:
             return []
-        estimate = round(job.row.spec.estimate_s * SECOND)
-        candidates = self._loads.candidates(job.row.spec.kind, job.sink, now)
-        declined = {i: job.watches[i].declined for i in waiting if job.watches[i].declined}
-        placed = place(waiting, estimate, candidates, declined)
+        placed: list[tuple[int, NodeId]] = []
+        for work, shards in stages.by_work(job, waiting):
+            estimate = round(work.estimate_s * SECOND)
+            candidates = self._loads.candidates(work.kind, job.sink, now)
+            declined = {i: job.watches[i].declined for i in shards if job.watches[i].declined}
+            found = place(shards, estimate, candidates, declined)
+            for _, node in found:
+                self._loads.sent(node, estimate, now)
+            placed += found
         effects = self._starve(job, now) if len(placed) < len(waiting) else []
         job.starved = len(placed) < len(waiting)
         offers: list[Effect] = []
@@ -225,7 +235,6 @@ class Book:
             row = job.shards[shard]
             job.shards[shard] = row.to(Phase.OFFERED, epoch=row.epoch + 1, holder=node)
             job.watches[shard].until = now + 2 * self._trip(node, now) + OFFER_NS
-            self._loads.sent(node, estimate, now)
             effects.append(self._ledger.keep_shard(job, shard))
             offers += self._offer(job, shard, node, now)
         return effects + offers
@@ -238,20 +247,7 @@ class Book:
     # --- one shard ------------------------------------------------------------------------------
 
     def _offer(self, job: Job, shard: int, node: NodeId, now: Instant) -> list[Effect]:
-        spec = job.row.spec
-        offer = Offer(
-            job=job.name,
-            shard=shard,
-            epoch=job.shards[shard].epoch,
-            kind=spec.kind,
-            model=spec.model,
-            input=spec.shards[shard].input,
-            command=spec.shards[shard].command,
-            limits=spec.limits,
-            estimate_ns=round(spec.estimate_s * SECOND),
-            lease_ns=LEASE_NS,
-        )
-        sent = self._mail.send(node, offer, now)
+        sent = self._mail.send(node, stages.offer_of(job, shard, self._me, LEASE_NS), now)
         job.posted(sent.packet, shard)
         return [sent, ReportJob(job.name, "offered", shard, node)]
 
@@ -273,7 +269,12 @@ class Book:
                 Phase.FINISHED, output=word.output, wall_ns=word.wall_ns, code="", message=""
             )
             report = ReportJob(job.name, "finished", shard, row.holder)
+            if job.takers[shard]:
+                kept = self._ledger.keep_shard(job, shard)
+                return [kept, *self._place(job, now), report, *self._ready(job, shard, now)]
             return [report, *self._ready(job, shard, now)]
+        if word.code in stages.UNFED and job.row.spec.shards[shard].takes:
+            return self._unfed(job, shard, word.code, now)
         failures = row.failures + 1
         job.shards[shard] = msgspec.structs.replace(
             row, failures=failures, code=word.code, message=word.message
@@ -288,13 +289,13 @@ class Book:
         row, watch = job.shards[shard], job.watches[shard]
         assert row.output is not None and row.holder is not None
         watch.until = now + self._lease_ns(row.holder, now)
-        if now < watch.ready_again_at:
+        if job.takers[shard] or now < watch.ready_again_at:
             return []
         if watch.deliveries >= DELIVERIES_MAX:
             return self._again(job, shard, "undelivered", now)
         watch.ready_again_at = now + 2 * self._trip(job.sink, now) + DELIVERY_NS
         watch.deliveries += 1
-        name, count = job.row.spec.name, len(job.shards)
+        name, count = job.row.spec.name, job.view().results
         ready = Ready(job.name, shard, row.epoch, name, count, row.output, row.holder)
         sent = self._mail.send(job.sink, ready, now)
         job.posted(sent.packet, shard)
@@ -306,12 +307,27 @@ class Book:
             return []
         # The sink may hold the result of an earlier epoch: the first that arrived is the result.
         job.shards[shard] = row.to(Phase.DELIVERED, output=word.output)
-        return [
-            self._ledger.keep_shard(job, shard),
-            ReportJob(job.name, "delivered", shard, row.holder),
-            *self._release(job, shard, "delivered", now),
-            *self._settle(job, now),
-        ]
+        over = [shard, *stages.served(job, shard)]
+        for served in over[1:]:
+            job.shards[served] = job.shards[served].to(Phase.DELIVERED)
+        effects: list[Effect] = [self._ledger.keep_shard(job, index) for index in over]
+        effects.append(ReportJob(job.name, "delivered", shard, row.holder))
+        for index in over:
+            effects += self._release(job, index, "delivered", now)
+        return [*effects, *self._settle(job, now)]
+
+    def _unfed(self, job: Job, shard: int, code: str, now: Instant) -> list[Effect]:
+        """What it takes could not be had. Tried elsewhere; the third time that is made again."""
+        effects: list[Effect] = []
+        watch, holder = job.watches[shard], job.shards[shard].holder
+        watch.declined += () if holder is None else (holder,)
+        watch.unfed += 1
+        if watch.unfed >= FAILURES_MAX:
+            watch.unfed = 0
+            for taken in job.row.spec.shards[shard].takes:
+                if job.shards[taken].phase is Phase.FINISHED:
+                    effects += self._wait(job, taken, code, now)
+        return [*effects, *self._again(job, shard, code, now)]
 
     def _again(self, job: Job, shard: int, code: str, now: Instant) -> list[Effect]:
         """The shard is nobody's again: place it anew, it alone, under a later epoch."""

@@ -16,6 +16,7 @@ from meshd.seam import (
     ShardFinished,
     StopShard,
 )
+from meshd.trust.trust import Trust
 from protocols.bounds import SHARDS_RENEWED_MAX
 from protocols.job import Accept, Decline, Finished, Leased, Offer, Release, Renew
 from protocols.record import Beacon
@@ -26,11 +27,11 @@ RENEWALS_A_LEASE = 3
 RENEWAL_GAP_MIN_NS = 500 * MILLISECOND
 """However short a lease an offer asks for."""
 
+FOREIGN_SHARE = 3
+"""One part in so many of a node's slots is the most that one foreign operator may fill."""
+
 HELD_MAX = 4_096
 """Finished and not yet released ones included."""
-
-KEEP_NS = 600 * SECOND
-"""A finished shard that nobody releases is kept this long."""
 
 BEACON_PERIOD_NS = 10 * SECOND
 BEACON_GAP_NS = 200 * MILLISECOND
@@ -62,8 +63,12 @@ class Holding:
     """Blobs that could not be had: nobody keeps them for us, so there is nothing to give back."""
 
     @property
-    def blobs(self) -> list[Cid]:
-        return [cid for cid in (self.offer.model, self.offer.input) if cid is not None]
+    def blobs(self) -> list[tuple[Cid, NodeId]]:
+        """What it needs, and who has that: the scheduler, or who made it in an earlier stage."""
+        offer, home = self.offer, self.scheduler
+        model = [] if offer.model is None else [(offer.model, home)]
+        files = [(file.cid, home) for file in offer.files]
+        return [*model, *((given.cid, given.node) for given in offer.inputs), *files]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,10 @@ class WorkPolicy:
 class Holder:
     """Runs what it accepted, as many at once as it has slots, and says so in its beacon."""
 
-    def __init__(self, me: NodeId, policy: WorkPolicy) -> None:
+    def __init__(self, me: NodeId, policy: WorkPolicy, trust: Trust) -> None:
         self._me = me
         self._policy = policy
+        self._trust = trust
         self._idle = policy.idle
         self._mail = Mail(me, "h")
         self._held: dict[Lease, Holding] = {}
@@ -116,10 +122,10 @@ class Holder:
         if code:
             return [self._mail.send(scheduler, Decline(*lease, code), now)]
         holding = Holding(scheduler, offer, Stage.FETCHING, (), now)
-        holding.missing = tuple(dict.fromkeys(holding.blobs))
+        holding.missing = tuple(dict.fromkeys(cid for cid, _ in holding.blobs))
         self._held[lease] = holding
         self._renew_by(now + _renewal_ns(offer))
-        wanted = [BlobWanted(cid, scheduler, FETCH_NS) for cid in holding.blobs]
+        wanted = [BlobWanted(cid, node, FETCH_NS) for cid, node in holding.blobs]
         return [accept, *wanted, *(self._start(now) if not holding.missing else [])]
 
     def released(self, scheduler: NodeId, release: Release, now: Instant) -> list[Effect]:
@@ -154,9 +160,10 @@ class Holder:
         effects: list[Effect] = []
         if self._renew_at is not None and self._renew_at <= now:
             effects += self._renew(now)
-        for lease in [k for k, h in self._held.items() if self._forgotten(h, now)]:
+        over = [lease for lease, held in self._held.items() if self._over(held, now)]
+        for lease in over:
             effects += self._drop(lease)
-        return effects
+        return effects + (self._start(now) if over else [])
 
     def foretold(self, beacon: Beacon | None) -> None:
         """What the roster says of this node, if anything: while that is so, nothing is said."""
@@ -180,10 +187,9 @@ class Holder:
         return [Publish(current, BEACON_TTL_NS)]
 
     def next_deadline(self) -> Instant | None:
-        beacon, renew = self._beacon_at, self._renew_at
-        if beacon is None or renew is None:
-            return renew if beacon is None else beacon
-        return min(beacon, renew)
+        ends = [holding.offer.ends_at for holding in self._held.values()]
+        times = (self._beacon_at, self._renew_at, *ends)
+        return min((time for time in times if time is not None), default=None)
 
     # --- one shard ------------------------------------------------------------------------------
 
@@ -194,17 +200,32 @@ class Holder:
             return "kind-not-allowed"
         if self._policy.slots == 0:
             return "no-slots"
+        if barred := self._trust.bars(scheduler):
+            return barred
+        if self._crowded_by(scheduler):
+            return "foreign-share"
         busy = sum(holding.stage is not Stage.DONE for holding in self._held.values())
         full = busy >= self._policy.slots + QUEUE_MAX or len(self._held) >= HELD_MAX
         return "queue-full" if full else ""
 
+    def _crowded_by(self, scheduler: NodeId) -> bool:
+        """Whether another operator than ours has as much of this node already as it may."""
+        trust = self._trust
+        theirs = trust.operator_of(scheduler)
+        if trust.policy.open or scheduler == self._me or theirs == trust.operator_of(self._me):
+            return False
+        busy = (h for h in self._held.values() if h.stage is not Stage.DONE)
+        held = sum(trust.operator_of(holding.scheduler) == theirs for holding in busy)
+        return held >= self._policy.slots // FOREIGN_SHARE
+
     def _start(self, now: Instant) -> list[Effect]:
-        """Start what is ready while there are slots, oldest first."""
+        """Start what is ready while there are slots: the highest priority, then the oldest."""
         effects: list[Effect] = []
         running = sum(holding.stage is Stage.RUNNING for holding in self._held.values())
-        for lease, holding in self._held.items():
+        for holding in self._held.values():
             if holding.stage is Stage.FETCHING and not holding.missing:
                 holding.stage = Stage.QUEUED
+        for lease, holding in sorted(self._held.items(), key=lambda kv: -kv[1].offer.priority):
             if holding.stage is Stage.QUEUED and running < self._policy.slots:
                 holding.stage = Stage.RUNNING
                 holding.since = now
@@ -224,7 +245,7 @@ class Holder:
     def _drop(self, lease: Lease) -> list[Effect]:
         holding = self._held.pop(lease)
         effects: list[Effect] = [
-            BlobUnwanted(cid) for cid in holding.blobs if cid not in holding.failed
+            BlobUnwanted(cid) for cid, _ in holding.blobs if cid not in holding.failed
         ]
         if holding.stage is Stage.RUNNING:
             effects.append(StopShard(_run(lease)))
@@ -252,8 +273,10 @@ class Holder:
     def _renew_by(self, at: Instant) -> None:
         self._renew_at = at if self._renew_at is None else min(self._renew_at, at)
 
-    def _forgotten(self, holding: Holding, now: Instant) -> bool:
-        return holding.stage is Stage.DONE and holding.since + KEEP_NS <= now
+    @staticmethod
+    def _over(holding: Holding, now: Instant) -> bool:
+        """Nobody wants it any more; the word that says so may be lost, or we be out of reach."""
+        return holding.offer.ends_at <= now
 
     def _current(self) -> Beacon:
         if not self._held:
@@ -280,10 +303,12 @@ def _run_shard(lease: Lease, offer: Offer) -> RunShard:
         run=_run(lease),
         kind=offer.kind,
         model=offer.model,
-        input=offer.input,
+        inputs=tuple(given.cid for given in offer.inputs),
         command=offer.command,
         wall_ns=round(offer.limits.wall_s * SECOND),
         memory_bytes=offer.limits.memory_mb * MEGABYTE,
         output_bytes_max=offer.limits.output_mb * MEGABYTE,
         estimate_ns=offer.estimate_ns,
+        fuel=offer.limits.fuel,
+        files=tuple((file.path, file.cid) for file in offer.files),
     )

@@ -19,6 +19,7 @@ from meshd.scheduler.states import (
     shard_rows,
 )
 from meshd.seam import Effect, Persist
+from protocols.job import JobSpec
 from protocols.types import SECOND, Cid, Instant, JobId, NodeId, PacketId
 
 ENDED_MAX = 1_024
@@ -36,6 +37,8 @@ class Watch:
     declined: tuple[NodeId, ...] = ()
     deliveries: int = 0
     ready_again_at: Instant = 0
+    unfed: int = 0
+    """How often it could not get the output of another shard."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class Job:
     deadline: Instant
     shards: list[ShardRow]
     watches: list[Watch]
+    takers: list[tuple[int, ...]]
+    """Of each shard, those that take its output."""
     place_at: Instant | None = None
     starved: bool = False
     mail: dict[PacketId, int] = field(default_factory=dict)
@@ -58,10 +63,18 @@ class Job:
         return self.row.status is Status.RUNNING
 
     @property
+    def staged(self) -> bool:
+        """Some shards take the outputs of others."""
+        return any(self.takers)
+
+    @property
     def blobs(self) -> list[Cid]:
-        """Every blob the job brings, as often as it is used."""
-        cids = [self.row.spec.model, *(shard.input for shard in self.row.spec.shards)]
-        return [cid for cid in cids if cid is not None]
+        return self.row.spec.cids
+
+    def keeps(self, shard: int, row: ShardRow) -> bool:
+        """This row holds after a restart: delivered, or made for others and kept by its maker."""
+        made = row.phase is Phase.FINISHED and bool(self.takers[shard])
+        return made or row.phase is Phase.DELIVERED
 
     def watched(self) -> list[tuple[int, ShardRow]]:
         """Shards that somebody else is working on."""
@@ -99,12 +112,16 @@ class Ledger:
             deadline=row.submitted_at + round(row.spec.deadline_s * SECOND),
             shards=[ShardRow() for _ in range(count)],
             watches=[Watch() for _ in range(count)],
+            takers=_takers(row.spec),
         )
         self.jobs[name] = job
         return job
 
     def restore(self, rows: tuple[tuple[str, bytes], ...]) -> list[Job]:
-        """Read the rows back. A shard that was under way is waiting again, its epoch kept."""
+        """Read the rows back. A shard that was under way is waiting again, its epoch kept.
+
+        What a shard made for others is still with its holder, or its lease will end.
+        """
         shards = {key: shard_rows.decode(v) for key, v in rows if key.startswith(SHARD_ROW)}
         for key, value in rows:
             if not key.startswith(JOB_ROW):
@@ -113,7 +130,7 @@ class Ledger:
             job = self.add(name, job_rows.decode(value))
             for index in range(len(job.shards)):
                 row = shards.get(shard_key(name, index), ShardRow())
-                if row.phase is not Phase.DELIVERED:
+                if not job.keeps(index, row):
                     row = msgspec.structs.replace(row, phase=Phase.WAITING, holder=None)
                 job.shards[index] = row
         return list(self.jobs.values())
@@ -134,6 +151,14 @@ class Ledger:
     def keep_shard(self, job: Job, shard: int) -> Persist:
         data = msgspec.msgpack.encode(job.shards[shard])
         return Persist(shard_key(job.name, shard), data)
+
+
+def _takers(spec: JobSpec) -> list[tuple[int, ...]]:
+    takers: list[list[int]] = [[] for _ in spec.shards]
+    for index, shard in enumerate(spec.shards):
+        for taken in dict.fromkeys(shard.takes):
+            takers[taken].append(index)
+    return [tuple(found) for found in takers]
 
 
 def shard_key(name: JobId, shard: int) -> str:

@@ -64,6 +64,11 @@ class Loads:
         if self._distrusted.get(author, issued_at) < issued_at:
             del self._distrusted[author]
 
+    def bar(self, node: NodeId) -> None:
+        """Give this node nothing: what it said of its load is void."""
+        self._loads.pop(node, None)
+        self._foretold.pop(node, None)
+
     def sent(self, node: NodeId, estimate_ns: Duration, now: Instant) -> None:
         """Remember work sent, until a beacon of that node has had time to count it."""
         if node not in self._loads and node in self._foretold:

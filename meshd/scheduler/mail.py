@@ -6,6 +6,7 @@ import protocols
 from meshd.seam import PayloadOffered
 from protocols.forward import PacketIds
 from protocols.job import JobMessage
+from protocols.priority import Priority
 from protocols.types import SECOND, Instant, NodeId
 
 JOB_PORT = "job"
@@ -20,4 +21,6 @@ class Mail:
 
     def send(self, node: NodeId, message: JobMessage, now: Instant) -> PayloadOffered:
         data = protocols.JOB.encode(message)
-        return PayloadOffered(self._ids.next(now), node, JOB_PORT, data, MESSAGE_LIFETIME_NS)
+        packet = self._ids.next(now)
+        lifetime_ns, urgent = MESSAGE_LIFETIME_NS, Priority.CONTROL
+        return PayloadOffered(packet, node, JOB_PORT, data, lifetime_ns, priority=urgent)

@@ -10,6 +10,7 @@ from meshd.scheduler.load import Loads
 from meshd.scheduler.mail import JOB_PORT
 from meshd.scheduler.sink import Sink
 from meshd.seam import (
+    Barred,
     BlobFailed,
     BlobStored,
     Effect,
@@ -25,6 +26,7 @@ from meshd.seam import (
     Started,
     Woke,
 )
+from meshd.trust.trust import Trust
 from protocols.errors import ProtocolError
 from protocols.job import Offer, Ready, Release, Renew
 from protocols.record import Beacon, Presence
@@ -34,11 +36,11 @@ from protocols.types import Instant, NodeId
 class Scheduler:
     """Hands each job message to the part it concerns, and beacons what changed."""
 
-    def __init__(self, me: NodeId, router: Router, policy: WorkPolicy) -> None:
+    def __init__(self, me: NodeId, router: Router, policy: WorkPolicy, trust: Trust) -> None:
         self._me = me
         self.loads = Loads(me, router, policy.kinds)
         self.book = Book(me, router, self.loads)
-        self.holder = Holder(me, policy)
+        self.holder = Holder(me, policy, trust)
         self.sink = Sink(me)
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
@@ -60,6 +62,9 @@ class Scheduler:
                 return []
             case PayloadArrived(port=port):
                 return self._hear(event, now) if port == JOB_PORT else []
+            case Barred(node=node):
+                self.loads.bar(node)
+                return []
             case PayloadLost():
                 return self.book.lost(event, now)
             case JobSubmitted():

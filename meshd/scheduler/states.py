@@ -26,9 +26,10 @@ class Phase(StrEnum):
 
 
 MOVES: dict[Phase, tuple[Phase, ...]] = {
-    Phase.WAITING: (Phase.OFFERED,),
-    Phase.OFFERED: (Phase.HELD, Phase.FINISHED, Phase.WAITING),
-    Phase.HELD: (Phase.FINISHED, Phase.WAITING),
+    # A shard that others take is over when they are, wherever it stands itself.
+    Phase.WAITING: (Phase.OFFERED, Phase.DELIVERED),
+    Phase.OFFERED: (Phase.HELD, Phase.FINISHED, Phase.WAITING, Phase.DELIVERED),
+    Phase.HELD: (Phase.FINISHED, Phase.WAITING, Phase.DELIVERED),
     Phase.FINISHED: (Phase.DELIVERED, Phase.WAITING),
     Phase.DELIVERED: (),
 }
@@ -96,6 +97,12 @@ class JobView:
 
     def count(self, phase: Phase) -> int:
         return sum(shard.row.phase is phase for shard in self.shards)
+
+    @property
+    def results(self) -> int:
+        """Shards whose outputs are results: those that no other shard takes."""
+        taken = {taken for shard in self.row.spec.shards for taken in shard.takes}
+        return len(self.shards) - len(taken)
 
     @property
     def replaced(self) -> int:

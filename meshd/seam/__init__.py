@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 from meshd.seam.effects import (
     CloseLink,
+    ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -27,6 +28,7 @@ from meshd.seam.effects import (
 )
 from meshd.seam.events import (
     BlobRejected,
+    BootstrapWanted,
     FrameReceived,
     JobCancelled,
     JobSubmitted,
@@ -39,11 +41,11 @@ from meshd.seam.events import (
     RecordsLoaded,
     RosterLoaded,
     ShardFinished,
-    StandingWanted,
     Started,
     Woke,
 )
 from meshd.seam.signals import (
+    Barred,
     BlobFailed,
     BlobStored,
     BlobUnwanted,
@@ -59,17 +61,21 @@ from meshd.seam.signals import (
     Publish,
     RoutesChanged,
     Signal,
+    StandingWanted,
 )
 from protocols.types import Instant
 
 __all__ = [
+    "Barred",
     "BlobFailed",
     "BlobRejected",
     "BlobStored",
     "BlobUnwanted",
     "BlobWanted",
+    "BootstrapWanted",
     "CloseLink",
     "Effect",
+    "ElementsHeard",
     "Event",
     "FrameReceived",
     "JobCancelled",
@@ -122,7 +128,7 @@ Event: TypeAlias = (
     | FrameReceived
     | RecordsLoaded
     | RosterLoaded
-    | StandingWanted
+    | BootstrapWanted
     | PlanLoaded
     | LetterPosted
     | LetterTaken
@@ -135,7 +141,8 @@ Event: TypeAlias = (
 
 Effect: TypeAlias = (
     OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | ReadBlob | WriteBlob
-    | ReleaseBlob | ReportJob | Note | LetterKept | LetterSettled | LetterArrived | Signal
+    | ReleaseBlob | ReportJob | Note | ElementsHeard | LetterKept | LetterSettled
+    | LetterArrived | Signal
 )  # fmt: skip
 
 

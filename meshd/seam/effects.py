@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from protocols.priority import Priority
+from protocols.record import Orbit
 from protocols.types import Cid, Duration, JobId, LinkId, NodeId, PacketId
 
 
@@ -24,8 +26,11 @@ class CloseLink:
 
 @dataclass(frozen=True, slots=True)
 class SendFrame:
+    """Among frames that wait to leave on a link the lowest priority goes first, then the oldest."""
+
     link: LinkId
     frame: bytes
+    priority: Priority = Priority.CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,9 @@ class RunShard:
     """Run one shard in a worker under its limits; answered by one ShardFinished."""
 
     run: str
-    kind: Literal["onnx", "command"]
+    kind: Literal["onnx", "wasm", "command"]
     model: Cid | None
-    input: Cid | None
+    inputs: tuple[Cid, ...]
     command: tuple[str, ...]
     wall_ns: Duration
     """A limit in real nanoseconds, whatever the speed of the mission clock."""
@@ -51,6 +56,16 @@ class RunShard:
     output_bytes_max: int
     estimate_ns: Duration
     """What the submitter expects it to take: a simulator runs the shard for that long."""
+    fuel: int = 0
+    """Instructions of WebAssembly; 0: no limit but that of time."""
+    files: tuple[tuple[str, Cid], ...] = ()
+    """Further files for it to read: (relative path, blob)."""
+
+    @property
+    def cids(self) -> tuple[Cid, ...]:
+        """Every blob it needs."""
+        model = () if self.model is None else (self.model,)
+        return (*model, *self.inputs, *(cid for _, cid in self.files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,13 @@ class Note:
 
     code: str
     fields: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ElementsHeard:
+    """Somebody entitled to it has given new elements: to be planned by, from their instant on."""
+
+    orbit: Orbit
 
 
 @dataclass(frozen=True, slots=True)

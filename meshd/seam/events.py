@@ -71,8 +71,8 @@ class RosterLoaded:
 
 
 @dataclass(frozen=True, slots=True)
-class StandingWanted:
-    """A person asked for a link that no plan predicts (`meshd connect`), or for its end."""
+class BootstrapWanted:
+    """A person names a node to join the mesh by when no other is there, or takes that back."""
 
     node: NodeId
     address: str

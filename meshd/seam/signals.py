@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from protocols import LinkMessage
+from protocols.priority import Priority
 from protocols.record import Body
 from protocols.types import Cid, Duration, Instant, LinkId, NodeId, PacketId
 
@@ -33,6 +34,7 @@ class PayloadOffered:
     lifetime_ns: Duration
     durable: bool = False
     """Whether each relay has it on disk before it accepts it; here, whoever offers it must."""
+    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,26 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """The certificate of a node holds no more: what it said is void, and it is no neighbour."""
+
+    node: NodeId
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingWanted:
+    """A link that no plan predicts is asked for, or its end: by a person (`meshd connect`), and so
+    kept over restarts, or, unless `keep`, by a node that looks for a way into the mesh.
+    """
+
+    node: NodeId
+    address: str
+    wanted: bool = True
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RoutesChanged:
     """The router knows something new: what was held may go another way."""
 
@@ -152,6 +174,8 @@ Signal: TypeAlias = (
     | Publish
     | Learnt
     | Judged
+    | Barred
+    | StandingWanted
     | RoutesChanged
     | BlobStored
     | BlobWanted

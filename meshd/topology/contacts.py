@@ -48,11 +48,11 @@ def visible(scene: Scene, limits: Limits, couples: Couples) -> Intervals:
 
     Edges are on whole milliseconds, inside the true interval by less than 1 ms.
     """
-    edges, first, last = find_edges(scene, limits, couples)
+    edges = find_edges(scene, limits, couples)
     rising = edges.rising != 0
     start = scene.first
     end = scene.first + scene.step_ns * (scene.positions.shape[0] - 1)
-    open_first, open_last = np.flatnonzero(first), np.flatnonzero(last)
+    open_first, open_last = np.flatnonzero(edges.open_first), np.flatnonzero(edges.open_last)
     begin_pair = np.concatenate([open_first, edges.pair[rising]])
     begin = np.concatenate([np.full(open_first.size, start), _up(edges.high[rising])])
     finish_pair = np.concatenate([open_last, edges.pair[~rising]])

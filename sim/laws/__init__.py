@@ -14,7 +14,8 @@ from sim.laws.letters import Letters
 from sim.laws.membership import Membership
 from sim.laws.packets import Packets
 from sim.laws.records import Records
+from sim.laws.stages import Stages
 
 LAWS: tuple[type[Law], ...] = (
-    Packets, Custody, Letters, Records, Membership, Leases, Durable, Bounds,
+    Packets, Custody, Letters, Records, Membership, Leases, Stages, Durable, Bounds,
 )  # fmt: skip

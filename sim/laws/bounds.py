@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from meshd.blobs.fetch import FETCHES_MAX, WINDOW
@@ -91,11 +92,14 @@ def audit(host: Host) -> None:
     hold = host.node.forwarder._hold
     size = sum(len(custody.packet.payload) for custody in hold.packets.values())
     require(size == hold.bytes, "bytes held are those of the packets", host.name)
-    flight: dict[str, int] = {}
+    flight: Counter[tuple[str, int]] = Counter()
     for custody in hold.packets.values():
         if custody.sent_to is not None:
-            size = len(custody.packet.payload)
-            flight[custody.sent_to] = flight.get(custody.sent_to, 0) + size
-    counted = {node: size for node, size in hold.flight.items() if size}
-    kept = {node: size for node, size in flight.items() if size}
-    require(counted == kept, "bytes in flight are those sent and not accepted", host.name, counted)
+            packet = custody.packet
+            flight[custody.sent_to, packet.priority] += len(packet.payload)
+    require(
+        +hold.flight == +flight,
+        "bytes in flight are those sent and not accepted",
+        host.name,
+        flight,
+    )

@@ -11,6 +11,7 @@ from protocols import LinkMessage
 from protocols.bounds import HOP_LIMIT_MAX
 from protocols.forward import Accepted, Packet, Refused
 from protocols.gossip import Listing
+from protocols.priority import Priority
 from protocols.record import Verifier
 from protocols.types import Instant, LinkId, NodeId, PacketId
 from sim.host import Host
@@ -33,6 +34,7 @@ class Packets(Law):
         self._accepted: set[tuple[int, PacketId, int]] = set()
         self._sent: set[tuple[int, NodeId, PacketId, int]] = set()
         self._delivered: set[tuple[int, int, PacketId]] = set()
+        self._urgent: dict[PacketId, Priority] = {}
 
     def after(
         self,
@@ -48,16 +50,20 @@ class Packets(Law):
             self._accepted = {key for key in self._accepted if key[0] != host.index}
         for effect in effects:
             if isinstance(effect, SendFrame) and sniff(effect.frame) in SNIFFED:
-                self._said(host, effect.link, protocols.LINK.decode(effect.frame), told)
+                self._said(host, effect, protocols.LINK.decode(effect.frame), told)
             elif isinstance(effect, PayloadArrived):
                 key = (host.index, host.life, effect.packet)
                 require(key not in self._delivered, "a packet is delivered once", effect.packet)
                 self._delivered.add(key)
 
-    def _said(self, host: Host, link: LinkId, message: LinkMessage, told: Instant) -> None:
+    def _said(self, host: Host, said: SendFrame, message: LinkMessage, told: Instant) -> None:
+        urgent = message.priority if isinstance(message, Packet) else Priority.CONTROL
+        require(said.priority == urgent, "a frame goes as urgent as it is", host.name, message)
         match message:
             case Packet():
-                self._forwarded(host, link, message, told)
+                first = self._urgent.setdefault(message.id, urgent)
+                require(first == urgent, "no hop changes a packet's priority", message.id)
+                self._forwarded(host, said.link, message, told)
             case Accepted(packet=packet, hop=hop):
                 key = (host.index, packet, hop)
                 self.saw["a packet came again and was accepted again"] += key in self._accepted

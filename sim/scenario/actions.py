@@ -57,7 +57,11 @@ class Post(_Action, frozen=True, kw_only=True, tag="post"):
 
 
 class Submit(_Action, frozen=True, kw_only=True, tag="submit"):
-    """A job of equal shards, submitted at `from`; results go to `to`."""
+    """A job of equal shards, submitted at `from`; results go to `to`.
+
+    With `stages` it has so many rows of `shards`, each but the first fed by the row before it, a
+    shard by its like; with `gather` one more shard takes the outputs of the last row.
+    """
 
     shards: Annotated[int, Meta(ge=1, le=10_000)]
     source: str = msgspec.field(name="from")
@@ -68,6 +72,12 @@ class Submit(_Action, frozen=True, kw_only=True, tag="submit"):
     deadline_s: Positive = 600.0
     model_bytes: FileSize = 100_000
     input_bytes: FileSize = 10_000
+    stages: Annotated[int, Meta(ge=1, le=64)] = 1
+    gather: bool = False
+
+    @property
+    def shards_in_all(self) -> int:
+        return self.shards * self.stages + self.gather
 
 
 class Start(_Action, frozen=True, kw_only=True, tag="start"):

@@ -47,7 +47,7 @@ def draw(seed: int) -> Drawn:
         node=NodeRules(commit=f"{rng.choice((0, 0, 2, 10, 80))}ms", beats="frames"),
         packets=_packets(rng, mesh),
         letters=_letters(rng, mesh),
-        jobs=_jobs(rng, mesh),
+        jobs=(*_jobs(rng, mesh), *_staged(stream(seed, "stages"), mesh)),
         timeline=tuple(timeline),
         liveness=Liveness(f"{HARM_S}s", f"{WITHIN_S}s"),
         sample_every=f"{lasts_s}s",
@@ -121,6 +121,26 @@ def _jobs(rng: Random, mesh: Mesh) -> tuple[Submit, ...]:
             at=seconds(rng.uniform(8.0, HARM_S - 5)),
         )
         for number in range(rng.choice((0, 1, 1, 2)))
+    )
+
+
+def _staged(rng: Random, mesh: Mesh) -> tuple[Submit, ...]:
+    """Jobs whose shards feed each other, drawn apart: the other jobs are those of before."""
+    return tuple(
+        Submit(
+            source=rng.choice(mesh.members),
+            sink=rng.choice(mesh.members),
+            name=f"pipeline {number}",
+            shards=rng.randint(1, 3),
+            stages=rng.randint(1, 4),
+            gather=rng.random() < 0.5,
+            estimate_s=round(rng.uniform(0.5, 5.0), 2),
+            deadline_s=3_600.0,
+            model_bytes=rng.choice((1_000, 100_000)),
+            input_bytes=rng.choice((100, 60_000)),
+            at=seconds(rng.uniform(8.0, HARM_S - 5)),
+        )
+        for number in range(rng.choice((0, 0, 1, 1, 2)))
     )
 
 

@@ -33,6 +33,8 @@ SOMETIMES = (
     "word of a lease that was over was refused",
     "a shard failed and was placed again",
     "a job found no candidates",
+    "a shard was fed by others",
+    "what other shards take was made again",
     # disks and time
     "a node started from the rows of a life before",
     "a crash lost rows that were not yet on disk",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,83 +14,12 @@ import psutil
 import pytest
 import trio
 from onnx import TensorProto, helper
+from workbench import MB, Bench
 
-from meshd.adapters.blobstore import BlobStore
-from meshd.adapters.executor import Executor, WorkerPool
+from meshd.adapters.executor import WorkerPool
 from meshd.examples import DIGITS
-from meshd.seam import Event, RunShard, ShardFinished
 from protocols.cid import cid_of
 from protocols.types import SECOND, Cid
-
-MB = 1_000_000
-
-
-class Bench:
-    """An executor over a blob store, and what it posted."""
-
-    def __init__(self, pool: WorkerPool, folder: Path, **options: Any) -> None:
-        self.pool = pool
-        self.blobs = BlobStore(folder, 200 * MB)
-        self.posted: list[ShardFinished] = []
-        self.executor = Executor(pool, self.blobs, self._post, **options)
-        self._arrived = trio.lowlevel.ParkingLot()
-        self._runs = 0
-
-    def _post(self, event: Event) -> None:
-        assert isinstance(event, ShardFinished)
-        self.posted.append(event)
-        self._arrived.unpark_all()
-
-    def order(self, **fields: Any) -> str:
-        self._runs += 1
-        shard = RunShard(
-            run=f"run-{self._runs}",
-            kind="onnx",
-            model=None,
-            input=None,
-            command=(),
-            wall_ns=20 * SECOND,
-            memory_bytes=256 * MB,
-            output_bytes_max=4 * MB,
-            estimate_ns=0,
-        )
-        self.executor.run(replace(shard, **fields))
-        return shard.run
-
-    async def answer(self, run: str) -> ShardFinished:
-        with trio.fail_after(30):
-            while not (found := [event for event in self.posted if event.run == run]):
-                await self._arrived.park()
-        (finished,) = found
-        return finished
-
-    async def outcome(self, **fields: Any) -> ShardFinished:
-        return await self.answer(self.order(**fields))
-
-    async def command(self, *argv: str, **fields: Any) -> ShardFinished:
-        return await self.outcome(kind="command", command=argv, **fields)
-
-    def arrays(self, finished: ShardFinished) -> dict[str, np.ndarray]:
-        assert finished.output is not None, finished
-        data = self.blobs.get(finished.output)
-        assert data is not None and len(data) == finished.output_bytes
-        return dict(np.load(io.BytesIO(data)))
-
-
-@pytest.fixture
-async def pool(tmp_path: Path, nursery: trio.Nursery) -> WorkerPool:
-    pool = WorkerPool(1, queue_max=8, scratch=tmp_path)
-    await nursery.start(pool.run)
-    return pool
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, pool: WorkerPool) -> AsyncIterator[Bench]:
-    bench = Bench(pool, tmp_path / "blobs", allow_commands=True)
-    yield bench
-    runs = [event.run for event in bench.posted]
-    assert len(runs) == len(set(runs))
-    assert not list((bench.blobs.folder / "partial").glob("*"))
 
 
 def npy(array: Any) -> bytes:
@@ -143,20 +71,20 @@ async def test_digits_give_the_same_blob_in_every_worker(bench: Bench) -> None:
     model = bench.blobs.put((DIGITS / "digits.onnx").read_bytes())
     images = np.load(DIGITS / "images.npy")
     source = bench.blobs.put(npy(images))
-    first = await bench.outcome(model=model, input=source)
+    first = await bench.outcome(model=model, inputs=(source,))
     assert first.code == "ok" and first.wall_ns > 0
     labels = bench.arrays(first)["label"]
     held_out = np.load(DIGITS / "held_out.npy")
     assert np.mean(labels[held_out] == np.load(DIGITS / "labels.npy")[held_out]) >= 0.95
     (worker,) = bench.pool._workers
     await worker.kill()
-    assert (await bench.outcome(model=model, input=source)).output == first.output
+    assert (await bench.outcome(model=model, inputs=(source,))).output == first.output
 
     whole = bench.arrays(first)
     parts = [bench.blobs.put(npy(part)) for part in np.array_split(images, 24)]
     runs = []
     for part in parts:
-        runs.append(bench.order(model=model, input=part))
+        runs.append(bench.order(model=model, inputs=(part,)))
         if bench.pool.waiting >= 8:
             await bench.answer(runs[-1])
     split = [bench.arrays(await bench.answer(run)) for run in runs]
@@ -171,7 +99,7 @@ async def test_arrays_by_name_and_the_only_input(bench: Bench) -> None:
     file = io.BytesIO()
     np.savez_compressed(file, x=floats)
     for data in (npy(floats), npy(floats.astype(">f4")), file.getvalue()):
-        finished = await bench.outcome(model=model, input=bench.blobs.put(data))
+        finished = await bench.outcome(model=model, inputs=(bench.blobs.put(data),))
         assert bench.arrays(finished)["y"].tolist() == [-1, 2]
 
 
@@ -192,11 +120,11 @@ async def test_arrays_by_name_and_the_only_input(bench: Bench) -> None:
 )
 async def test_what_cannot_run_says_why(bench: Bench, model: bytes, data: bytes, code: str) -> None:
     cids = bench.blobs.put(model), bench.blobs.put(data)
-    finished = await bench.outcome(model=cids[0], input=cids[1])
+    finished = await bench.outcome(model=cids[0], inputs=(cids[1],))
     assert (finished.code, finished.output) == (code, None), finished
     assert finished.message
     floats = bench.blobs.put(npy(np.float32([1])))
-    after = await bench.outcome(model=bench.blobs.put(NEGATE), input=floats)
+    after = await bench.outcome(model=bench.blobs.put(NEGATE), inputs=(floats,))
     assert after.code == "ok", after
 
 
@@ -209,30 +137,30 @@ async def test_a_model_reaches_no_file(bench: Bench, tmp_path: Path) -> None:
         add = helper.make_node("Add", ["x", "w"], ["y"])
         model = bench.blobs.put(model_of(add, x=FLOATS, initializers=[tensor]))
         data = bench.blobs.put(npy(np.float32([1])))
-        assert (await bench.outcome(model=model, input=data)).code == "bad-model"
+        assert (await bench.outcome(model=model, inputs=(data,))).code == "bad-model"
 
 
 async def test_a_blob_that_is_not_here(bench: Bench) -> None:
     model = bench.blobs.put(NEGATE)
-    finished = await bench.outcome(model=model, input=cid_of(b"elsewhere"))
+    finished = await bench.outcome(model=model, inputs=(cid_of(b"elsewhere"),))
     assert finished.code == "blob-missing"
-    assert (await bench.outcome(model=Cid("../x"), input=model)).code == "blob-missing"
+    assert (await bench.outcome(model=Cid("../x"), inputs=(model,))).code == "blob-missing"
 
 
 async def test_an_endless_model_is_killed_at_its_wall_limit(bench: Bench) -> None:
     model, data = bench.blobs.put(loop_model()), bench.blobs.put(npy(np.int64(2**50)))
     await bench.pool.prewarm()
     begun = trio.current_time()
-    finished = await bench.outcome(model=model, input=data, wall_ns=SECOND // 2)
+    finished = await bench.outcome(model=model, inputs=(data,), wall_ns=SECOND // 2)
     assert finished.code == "wall-limit"
     assert 0.5 <= trio.current_time() - begun < 3
     few = bench.blobs.put(npy(np.int64(10)))
-    assert (await bench.outcome(model=model, input=few)).code == "ok"
+    assert (await bench.outcome(model=model, inputs=(few,))).code == "ok"
 
 
 async def test_a_running_shard_is_stopped_and_a_waiting_one_forgotten(bench: Bench) -> None:
     model, data = bench.blobs.put(loop_model()), bench.blobs.put(npy(np.int64(2**50)))
-    running, waiting = (bench.order(model=model, input=data) for _ in range(2))
+    running, waiting = (bench.order(model=model, inputs=(data,)) for _ in range(2))
     await bench.pool.prewarm()
     await trio.sleep(0.2)
     assert bench.pool.waiting == 1
@@ -249,7 +177,7 @@ async def test_a_running_shard_is_stopped_and_a_waiting_one_forgotten(bench: Ben
 async def test_a_crash_is_said_and_the_worker_replaced(bench: Bench) -> None:
     model, data = bench.blobs.put(loop_model()), bench.blobs.put(npy(np.int64(2**50)))
     await bench.pool.prewarm()
-    run = bench.order(model=model, input=data)
+    run = bench.order(model=model, inputs=(data,))
     await trio.sleep(0.2)
     (child,) = psutil.Process().children()
     os.kill(child.pid, signal.SIGSEGV)
@@ -257,7 +185,7 @@ async def test_a_crash_is_said_and_the_worker_replaced(bench: Bench) -> None:
     assert finished.code == "crashed"
     assert "signal 11" in finished.message
     few = bench.blobs.put(npy(np.int64(10)))
-    assert (await bench.outcome(model=model, input=few)).code == "ok"
+    assert (await bench.outcome(model=model, inputs=(few,))).code == "ok"
 
 
 async def test_the_queue_is_bounded(bench: Bench) -> None:
@@ -270,7 +198,7 @@ async def test_the_queue_is_bounded(bench: Bench) -> None:
 
 async def test_a_command_filters_its_input(bench: Bench) -> None:
     source = bench.blobs.put(b"b\na\n")
-    finished = await bench.command("sort", input=source)
+    finished = await bench.command("sort", inputs=(source,))
     assert finished.output == cid_of(b"a\nb\n")
     nothing = await bench.command("cat")
     assert (nothing.code, nothing.output) == ("ok", cid_of(b""))
@@ -340,7 +268,9 @@ async def test_a_command_takes_no_more_memory_than_allowed(bench: Bench) -> None
 
 async def test_blobs_stay_while_they_are_used(bench: Bench) -> None:
     source = bench.blobs.put(b"x" * 100)
-    run = bench.order(kind="command", command=("sh", "-c", "sleep 0.5; cat; echo"), input=source)
+    run = bench.order(
+        kind="command", command=("sh", "-c", "sleep 0.5; cat; echo"), inputs=(source,)
+    )
     await bench.pool.prewarm()
     await trio.sleep(0.2)
     bench.blobs.release(source)
@@ -383,6 +313,6 @@ async def test_a_worker_that_cannot_start_is_said(
 ) -> None:
     command: Callable[..., Any] = ("/bin/sh", "-c", "echo no library >&2; exit 7")  # type: ignore[assignment]
     monkeypatch.setattr("meshd.adapters.worker._COMMAND", command)
-    finished = await bench.outcome(model=bench.blobs.put(NEGATE), input=bench.blobs.put(b""))
+    finished = await bench.outcome(model=bench.blobs.put(NEGATE), inputs=(bench.blobs.put(b""),))
     assert finished.code == "crashed"
     assert "exit code 7: no library" in finished.message

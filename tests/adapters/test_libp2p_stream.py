@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
@@ -57,11 +57,14 @@ class Laboratory:
     """One link, its fake peer, and the times at which frames were delivered."""
 
     def __init__(
-        self, delay: Callable[[], float] | None = None, limits: LinkLimits | None = None
+        self,
+        delay: Callable[[], float] | None = None,
+        limits: LinkLimits | None = None,
+        room: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.peer = FakeStream()
         self.got: list[tuple[float, bytes]] = []
-        self.link = LinkStream(self.peer, self._deliver, limits or LinkLimits(), delay)
+        self.link = LinkStream(self.peer, self._deliver, limits or LinkLimits(), delay, room)
 
     def _deliver(self, frame: bytes) -> None:
         self.got.append((trio.current_time(), frame))
@@ -191,6 +194,27 @@ async def test_frames_stay_in_order_when_the_distance_shrinks(
         (3.0, 2),
         (5.0, 3),
     ]
+
+
+@pytest.mark.parametrize("delay", [None, lambda: 1.0])
+async def test_a_link_is_not_read_while_there_is_no_room(
+    delay: Callable[[], float] | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    rooms = trio.Semaphore(3)
+    limits = LinkLimits(held_frames_max=2)
+    laboratory = Laboratory(delay, limits, rooms.acquire)
+    frames = [bytes([i]) for i in range(20)]
+    for frame in frames:
+        laboratory.peer.feed(encode_frame(frame))
+    laboratory.peer.feed(b"")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(laboratory.link.carry)
+        await trio.sleep(60)
+        assert laboratory.frames == frames[:3]
+        assert laboratory.peer.unread >= 14
+        for _ in range(18):
+            rooms.release()
+    assert laboratory.frames == frames
 
 
 async def test_nothing_is_delivered_after_the_end(autojump_clock: trio.testing.MockClock) -> None:

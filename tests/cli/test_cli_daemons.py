@@ -145,7 +145,7 @@ def test_nodes_are_the_whole_mesh_with_load(mesh: Homes) -> None:
     assert rows["alice"]["me"]
     assert rows["alice"]["slots"] == 2
     assert rows["carol"]["delay_ms"] > rows["bob"]["delay_ms"] > 0
-    assert rows["carol"]["kinds"] == ["onnx", "command"]
+    assert rows["carol"]["kinds"] == ["onnx", "wasm", "command"]
 
 
 def test_the_table_has_the_next_hop_to_every_node(mesh: Homes) -> None:

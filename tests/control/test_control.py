@@ -58,6 +58,18 @@ class FakeBackend:
     async def renew(self, at: str, documents: dict[str, str]) -> Json:
         return self._answer(at=at, documents=documents)
 
+    async def publish(self, at: str, documents: dict[str, str]) -> Json:
+        return self._answer(at=at, documents=documents, publish=True)
+
+    async def records(self, records: list[bytes]) -> Json:
+        return self._answer(records=len(records))
+
+    def bootstrap(self) -> list[Json]:
+        return [self._answer(what="bootstrap")]
+
+    async def name_bootstrap(self, address: str, wanted: bool) -> Json:
+        return self._answer(address=address, wanted=wanted)
+
     async def table(self) -> Json:
         return self._answer(what="table")
 
@@ -205,6 +217,16 @@ async def test_questions_reach_the_backend(tmp_path: Path) -> None:
         assert await get("elements") == {"what": "elements"}
         files = {"at": "2026-01-01T00:10:00Z", "documents": {"a.tle": "1 ..."}}
         assert (await client.post("/v1/elements", json=files)).json() == files
+        published = await client.post("/v1/elements", json={**files, "publish": True})
+        assert published.json() == {**files, "publish": True}
+        signed = await client.post("/v1/records", json={"records": ["AAE=", "Ag=="]})
+        assert (signed.status_code, signed.json()) == (202, {"records": 2})
+        assert (
+            refusal(await client.post("/v1/records", json={"records": ["?"]}))[1] == "bad-request"
+        )
+        assert await get("bootstrap") == [{"what": "bootstrap"}]
+        named = await client.post("/v1/bootstrap", json={"address": "/x", "wanted": False})
+        assert named.json() == {"address": "/x", "wanted": False}
         assert await get("jobs/abc") == {"job": "abc"}
         assert await get("jobs/abc/result") == [{"job": "abc"}]
         pinged = await client.post("/v1/ping", json={"node": "bob", "count": 2})

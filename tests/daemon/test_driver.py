@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from meshd.driver import INBOX_MAX, Driver, Ports
+from meshd.driver import INBOX_BYTES_MAX, INBOX_FRAMES_MAX, Driver, Ports
 from meshd.node import Node, NodeConfig
-from meshd.seam import Event, FrameReceived, LinkDown, Note, Persist, RunShard
+from meshd.seam import FrameReceived, LinkDown, Persist, RunShard
 from protocols.types import SECOND, Instant, LinkId, NodeId
 from sim.chance import make_verifier, signer, stream
 from sim.stores import MemoryBlobs
@@ -58,18 +58,31 @@ def a_driver(stub: Stub) -> Driver:
     return Driver(node, Ports(stub, stub, stub, MemoryBlobs(), stub))
 
 
-def test_a_full_inbox_loses_frames_and_nothing_else() -> None:
-    driver = a_driver(Stub())
-    frame: Event = FrameReceived(LinkId(1), b"x")
-    with driver.watch(lambda happening: isinstance(happening, Note)) as watcher:
-        for _ in range(INBOX_MAX + 10):
-            driver.post(frame)
-        driver.post(LinkDown(LinkId(1), "peer-closed"))
-        assert driver.frames_lost == 10
-        assert len(driver._inbox) == INBOX_MAX + 1
-        assert watcher._receive.receive_nowait() == Note("inbox-full", {"max": INBOX_MAX})
-        with pytest.raises(trio.WouldBlock):
-            watcher._receive.receive_nowait()
+@pytest.mark.parametrize(
+    ("frame", "fit"), [(b"x", INBOX_FRAMES_MAX), (bytes(1 << 18), INBOX_BYTES_MAX >> 18)]
+)
+async def test_a_full_inbox_lets_links_wait_until_the_node_has_taken_what_came(
+    frame: bytes, fit: int
+) -> None:
+    driver, sent = a_driver(Stub()), 0
+
+    async def link() -> None:
+        nonlocal sent
+        while sent < 3 * fit:
+            await driver.room()
+            driver.post(FrameReceived(LinkId(1), frame))
+            sent += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (sent, driver.inbox_full) == (fit, 1)
+        driver.post(LinkDown(LinkId(1), "peer-closed"))  # what is no frame always has room
+        driver.ports.store.gate.set()  # type: ignore[attr-defined]
+        nursery.start_soon(driver.run)
+        await until(lambda: driver.handled >= 3 * fit + 2)
+        assert sent == 3 * fit
+        nursery.cancel_scope.cancel()
 
 
 async def test_rows_are_committed_in_the_order_of_their_events() -> None:

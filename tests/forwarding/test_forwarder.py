@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -34,8 +36,10 @@ from protocols import LinkMessage
 from protocols.bounds import PAYLOAD_BYTES_MAX
 from protocols.forward import Accepted, Hop, Packet, Refused, Undelivered
 from protocols.link import VERSION, Hello
+from protocols.priority import Priority
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, LinkId, NodeId, PacketId
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 END = T0 + 600 * SECOND
@@ -61,7 +65,7 @@ class Ship:
         plan = plan_from_contacts(("satellite",) * 4, contacts, light, (T0, END))
         self.me = me
         self.router = Router(me)
-        self.neighbours = Neighbours(me, "", self.router)
+        self.neighbours = Neighbours(me, "", self.router, open_trust(me))
         self.forwarder = Forwarder(me, self.router, self.neighbours)
         self.router.handle(PlanLoaded(plan), T0)
         for site, node in enumerate(NODES):
@@ -80,9 +84,11 @@ class Ship:
             self.router.handle(event, now)
         return self.forwarder.handle(event, now)
 
-    def offer(self, to: NodeId, lifetime_s: int = 60, now: int = T0, id: str = P) -> list[Effect]:
+    def offer(
+        self, to: NodeId, lifetime_s: int = 60, now: int = T0, id: str = P, **more: Any
+    ) -> list[Effect]:
         lifetime = lifetime_s * SECOND
-        return self.hear(PayloadOffered(PacketId(id), to, "app", b"hi", lifetime), now)
+        return self.hear(PayloadOffered(PacketId(id), to, "app", b"hi", lifetime, **more), now)
 
     def get(self, sender: NodeId, message: LinkMessage, now: int = T0) -> list[Effect]:
         return self.hear(MessageReceived(LinkId(NODES.index(sender)), sender, message), now)
@@ -109,7 +115,8 @@ def packet(
 
 
 def to(node: NodeId, message: LinkMessage) -> SendFrame:
-    return SendFrame(LinkId(NODES.index(node)), protocols.LINK.encode(message))
+    priority = message.priority if isinstance(message, Packet) else Priority.CONTROL
+    return SendFrame(LinkId(NODES.index(node)), protocols.LINK.encode(message), priority)
 
 
 def arrived(source: NodeId, *hops: NodeId) -> PayloadArrived:

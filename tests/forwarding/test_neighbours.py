@@ -33,6 +33,7 @@ from protocols.forward import Accepted
 from protocols.link import VERSION, Hello
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, LinkId, NodeId, PacketId
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 BEGIN, FINISH = T0 + 10 * SECOND, T0 + 100 * SECOND
@@ -46,7 +47,7 @@ class Desk:
     def __init__(self, me: NodeId, begin: int = BEGIN) -> None:
         self.me, self.other = me, B if me == A else A
         self.router = Router(me)
-        self.neighbours = Neighbours(me, me, self.router)
+        self.neighbours = Neighbours(me, me, self.router, open_trust(me))
         plan = plan_from_contacts(
             ("satellite", "satellite"), [(0, 1, begin, FINISH)], 5 * MILLISECOND, (T0, 2 * FINISH)
         )
@@ -250,7 +251,7 @@ def test_standing_link_is_kept_outside_contacts_and_over_restarts() -> None:
     assert desk.hello(L1, T0) == [LinkReady(L1, A, False, 0)]
     assert desk.wake() == (BEGIN, [])
     assert desk.wake() == (FINISH, [])
-    again = Neighbours(B, "B", Router(B))
+    again = Neighbours(B, "B", Router(B), open_trust(B))
     assert again.handle(Started(rows=(("standing/A", b"/x"),)), T0) == [OpenLink(A, ("/x",))]
 
 

@@ -35,6 +35,7 @@ from protocols.record import Beacon, LinkState, Presence, Record, Standing, Stat
 from protocols.tag import tag_of
 from protocols.types import HOUR, MILLISECOND, SECOND, LinkId, NodeId
 from sim.chance import make_verifier, signer
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 A, B, C = (NodeId(letter) for letter in "ABC")
@@ -42,7 +43,7 @@ LINK = LinkId(1)
 
 
 def gossip(me: NodeId, rows: tuple[tuple[str, bytes], ...] = ()) -> Gossip:
-    machine = Gossip(me, Random(me), signer(me), make_verifier())
+    machine = Gossip(me, Random(me), signer(me), make_verifier(), open_trust(me))
     machine.handle(Started(rows), T0)
     return machine
 
@@ -298,7 +299,7 @@ def test_own_sequence_is_never_used_again(lives: list[int]) -> None:
     disk: dict[str, bytes] = {}
     used: list[int] = []
     for said in lives:
-        machine = Gossip(A, Random(1), signer(A), make_verifier())
+        machine = Gossip(A, Random(1), signer(A), make_verifier(), open_trust(A))
         effects = machine.handle(Started(tuple(disk.items())), T0)
         for number in range(said + 1):
             if number:

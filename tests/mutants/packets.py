@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from meshd.forwarding import forwarder as forwarding
 from meshd.forwarding.custody import Hold
 from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
 from meshd.router.routes import Router
-from meshd.seam import LinkReady
+from meshd.seam import LinkReady, SendFrame
+from protocols.priority import Priority
 from protocols.types import HOUR, SECOND
 from tests.mutants.registry import mutant
 
@@ -76,12 +79,29 @@ def custody_not_restored(original):
 @mutant("bytes in flight are never counted down", Hold, "_unsend")
 def flight_never_lands(original):
     def unsend(self, key):
-        sent_to = self.packets[key].sent_to
+        custody = self.packets[key]
         original(self, key)
-        if sent_to is not None:
-            self.flight[sent_to] += len(self.packets[key].packet.payload)
+        if custody.sent_to is not None:
+            lane = custody.sent_to, custody.packet.priority
+            self.flight[lane] += len(custody.packet.payload)
 
     return unsend
+
+
+@mutant("a relay makes what it carries urgent", Forwarder, "_stamp")
+def bulk_before_control(original):
+    def stamp(self, packet, now):
+        return replace(original(self, packet, now), priority=Priority.CONTROL)
+
+    return stamp
+
+
+@mutant("every frame is as urgent as the next", Neighbours, "frame")
+def no_priorities(original):
+    def frame(self, node, message):
+        return [SendFrame(effect.link, effect.frame) for effect in original(self, node, message)]
+
+    return frame
 
 
 @mutant("any amount is sent to one neighbour at once", Hold, "crowded")

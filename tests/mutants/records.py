@@ -7,18 +7,15 @@ from meshd.gossip import index as indexing
 from meshd.gossip.gossip import Gossip
 from meshd.gossip.index import Index
 from meshd.gossip.peer import Peer
-from protocols.record import KINDS, read
-from protocols.tag import tag_of
 from tests.mutants.registry import mutant
 
 
 @mutant("an older record replaces a newer one", Gossip, "_accept")
 def no_sequence_check(original):
-    def accept(self, node, record, now, hops):
-        said = read(record)
-        if said.author != self._me:
-            self._table._heard.pop(tag_of(said.author, KINDS[type(said.body)]), None)
-        return original(self, node, record, now, hops)
+    def accept(self, node, entry, now, hops):
+        if entry.statement.author != self._me:
+            self._table._heard.pop(entry.tag, None)
+        return original(self, node, entry, now, hops)
 
     return accept
 
@@ -40,8 +37,9 @@ def no_reservation(original):
 
 @mutant("a node does not know its own voice", Gossip, "_accept")
 def own_voice_ignored(original):
-    def accept(self, node, record, now, hops):
-        return [] if read(record).author == self._me else original(self, node, record, now, hops)
+    def accept(self, node, entry, now, hops):
+        own = entry.statement.author == self._me
+        return [] if own else original(self, node, entry, now, hops)
 
     return accept
 

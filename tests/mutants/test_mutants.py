@@ -17,6 +17,8 @@ CAUGHT_AT = {
     "records-not-verified": 21, "future-believed": 8, "own-voice-ignored": 4,
     "no-lease-epoch-check": 24, "wake-lost": 20, "read-twice": 59, "no-order": 5,
     "letter-sent-once": 21, "letters-not-restored": 21, "custody-not-restored": 21,
+    "started-unfed": 1, "stale-output-fed": 38, "served-too-early": 1,
+    "lost-output-not-made-again": 21,
 }  # fmt: skip
 """Hints: where the swarm first noticed, if not at seed 0."""
 

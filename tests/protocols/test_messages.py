@@ -38,24 +38,26 @@ FIELDS = [
 INT_MAX = (1 << 64) - 1
 
 
-def values(info: inspect.Type) -> st.SearchStrategy[Any]:
+def values(info: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - a table of types
     """Any value of a type, as its annotations bound it."""
     match info:
         case inspect.IntType(ge=ge, gt=gt, le=le, lt=lt):
             low = ge if ge is not None else (gt + 1 if gt is not None else 0)
             high = le if le is not None else (lt - 1 if lt is not None else INT_MAX)
             return st.integers(low, high)
-        case inspect.FloatType(gt=gt, le=le):
-            return st.floats(gt, le, exclude_min=True, allow_nan=False)
+        case inspect.FloatType(gt=gt, ge=ge, le=le):
+            return st.floats(ge if gt is None else gt, le, exclude_min=ge is None, allow_nan=False)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():
             return st.none()
+        case inspect.StrType(pattern=str() as pattern, max_length=high):
+            return st.from_regex(pattern).filter(lambda text: len(text) <= high)
         case inspect.StrType(min_length=low, max_length=high):
             return st.text(st.characters(codec="utf-8"), min_size=low or 0, max_size=min(high, 70))
         case inspect.BytesType(max_length=high):
             return st.binary(max_size=min(high, 200))
-        case inspect.LiteralType(values=choices):
+        case inspect.LiteralType(values=choices) | inspect.EnumType(cls=choices):
             return st.sampled_from(choices)
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
             return st.lists(values(item), min_size=low or 0, max_size=min(high, 3)).map(tuple)
@@ -96,6 +98,8 @@ def _plain(info: inspect.Type) -> Any:
             return b""
         case inspect.LiteralType(values=choices):
             return choices[0]
+        case inspect.EnumType(cls=choice):
+            return next(iter(choice))
         case inspect.VarTupleType(item_type=item, min_length=low):
             return (_plain(item),) * (low or 0)
         case inspect.TupleType(item_types=items):
@@ -112,7 +116,7 @@ def too_much(info: inspect.Type) -> Any:
     match info:
         case inspect.IntType(le=le, lt=lt):
             return le + 1 if le is not None else lt
-        case inspect.FloatType(le=le):
+        case inspect.FloatType(le=le) if le is not None:
             return le * 2
         case inspect.StrType(max_length=high) if high is not None:
             return "a" * (high + 1)
@@ -122,8 +126,14 @@ def too_much(info: inspect.Type) -> Any:
             return (_plain(item),) * (high + 1)
         case inspect.TupleType(item_types=items):
             return (too_much(items[0]), *map(_plain, items[1:]))
+        case inspect.EnumType(cls=choice):
+            return len(choice)
         case inspect.UnionType(types=kinds):
             return next(too_much(k) for k in kinds if not isinstance(k, inspect.NoneType))
+        case inspect.StructType(cls=cls, fields=fields):
+            beyond = {field.name: too_much(field.type) for field in fields}
+            name = next((name for name in beyond if beyond[name] is not None), None)
+            return name and msgspec.structs.replace(example(cls), **{name: beyond[name]})
     return None
 
 

@@ -14,10 +14,24 @@ import pytest
 
 import protocols
 from meshd.adapters.identity import Identity, verify
+from meshd.trust.certificates import certified, seal
+from meshd.trust.policy import Operator, TrustPolicy
+from protocols import certificate as certificates
 from protocols import client, gossip, record
+from protocols.certificate import Certificate, Sealed, unseal
 from protocols.forward import Hop
 from protocols.frame import FrameDecoder, encode_frame
-from protocols.job import JobSpec, Leased, Limits, ShardSpec
+from protocols.job import (
+    File,
+    Input,
+    JobSpec,
+    Leased,
+    Limits,
+    Placement,
+    Region,
+    ShardSpec,
+    Stage,
+)
 from protocols.link import PROTOCOL, VERSION
 from protocols.record import DOMAIN, Statement
 from protocols.tag import mark_of, tag_of
@@ -33,6 +47,7 @@ UNITS = {"ms": 10**6, "s": 10**9}
 
 VECTOR = re.compile(r"#### vector: (.+)\n\n```json\n(.+)\n```\n\n```hex\n([0-9a-f\n]+)```")
 VECTORS = {name: (json.loads(text), _hex) for name, text, _hex in VECTOR.findall(SPEC)}
+OPERATORS = re.findall(r"signature by the operator:\n\n```hex\n([0-9a-f\n]+)```", SPEC)
 SIGNATURES = re.compile(r"Its signature:\n\n```hex\n([0-9a-f\n]+)```").findall(SPEC)
 KEYS = re.findall(r"\| `([0-9a-f]{64})` \| `(12D3\w+)` \|", SPEC)
 
@@ -70,18 +85,10 @@ def structs() -> dict[str, Any]:
         record.Presence,
         record.Beacon,
     )
-    more = (
-        record.LinkState,
-        record.Standing,
-        record.Doubts,
-        record.Doubt,
-        Limits,
-        Leased,
-        JobSpec,
-        ShardSpec,
-        client.Output,
-    )
-    return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more)}
+    parts = (*parts, Sealed, Certificate, record.Revocations, record.Orbit, record.Doubt)
+    more = (record.LinkState, record.Standing, record.Doubts, Limits, Leased, JobSpec, ShardSpec)
+    jobs = (File, Input, Placement, Region, Stage, client.Output)
+    return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more, *jobs)}
 
 
 def test_every_message_has_a_vector() -> None:
@@ -122,8 +129,8 @@ def test_keys_follow_from_their_seeds() -> None:
 
 def test_statements_are_signed_by_the_first_key() -> None:
     me = Identity.from_seed(bytes.fromhex(KEYS[0][0]))
-    statements = [data_of(text) for name, (_, text) in VECTORS.items() if " " in name]
-    assert len(statements) == len(SIGNATURES) == 4
+    statements = [data_of(text) for name, (_, text) in VECTORS.items() if "statement" in name]
+    assert len(statements) == len(SIGNATURES) == 5
     assert f"`{DOMAIN.hex()}`" in SPEC
     for data, text in zip(statements, SIGNATURES, strict=True):
         statement = record.read(record.Record(data, data_of(text)))
@@ -131,6 +138,23 @@ def test_statements_are_signed_by_the_first_key() -> None:
         assert isinstance(statement, Statement)
         record.verify(record.Record(data, data_of(text)), statement, verify)
         assert not verify(me.node_id, data, data_of(text))  # without the domain
+
+
+def test_what_an_operator_signs_is_by_the_second_key() -> None:
+    operator = Identity.from_seed(bytes.fromhex(KEYS[1][0]))
+    sealed, revoked = (
+        Sealed(data_of(VECTORS[f"the {name}"][1]), data_of(text))
+        for name, text in zip(("certificate", "revocations"), OPERATORS, strict=True)
+    )
+    certificate = unseal(sealed)
+    assert (certificate.node, certificate.operator) == (KEYS[0][1], KEYS[1][1])
+    assert seal(certificate, operator.sign) == sealed
+    assert f"`{certificates.DOMAIN.hex()}`" in SPEC
+    policy = TrustPolicy((Operator(operator.node_id),))
+    assert certified(sealed, NodeId(KEYS[0][1]), policy, verify) == certificate
+    record_ = record.Record(revoked.certificate, revoked.signature)
+    record.verify(record_, record.read(record_), verify)
+    assert plain(VECTORS["hello"][0])[9] == [sealed.certificate, sealed.signature]
 
 
 def test_record_of_the_vector_is_the_signed_presence() -> None:
@@ -178,7 +202,7 @@ def said_codes() -> set[str]:
     found: set[str] = set()
     homes = [
         "protocols",
-        *(f"meshd/{x}" for x in ("forwarding", "gossip", "blobs", "letters", "scheduler")),
+        *(f"meshd/{x}" for x in ("forwarding", "gossip", "blobs", "letters", "scheduler", "trust")),
     ]
     paths = [path for home in homes for path in (ROOT / home).glob("*.py")]
     answers = ("adapters/requests.py", "daemon/clients.py", "daemon/work.py", "daemon/names.py")

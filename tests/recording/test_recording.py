@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 import types
 import typing
+from enum import Enum
 from typing import Any, Literal, NewType, get_args, get_type_hints
 
 import msgspec
@@ -76,6 +77,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     }
     if kind in plain:
         return plain[kind]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return st.sampled_from(kind)
     return st.builds(
         kind, **{k: values(v) for k, v in get_type_hints(kind, include_extras=True).items()}
     )

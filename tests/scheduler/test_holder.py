@@ -22,6 +22,7 @@ from protocols.job import (
     Accept,
     Decline,
     Finished,
+    Input,
     JobMessage,
     Leased,
     Limits,
@@ -30,22 +31,26 @@ from protocols.job import (
     Renew,
 )
 from protocols.types import MILLISECOND, SECOND, Cid, JobId, NodeId
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 ME, BOSS, OTHER = NodeId("me"), NodeId("boss"), NodeId("other")
 J = JobId("j")
+ENDS_AT = T0 + 600 * SECOND
 MODEL, INPUT, OUT = cid_of(b"model"), cid_of(b"input"), cid_of(b"out")
 
 
 def offer(shard: int = 0, *, blobs: bool = False, lease_s: float = 6.0, epoch: int = 1) -> Offer:
-    model, data = (MODEL, INPUT) if blobs else (None, None)
+    model = MODEL if blobs else None
+    inputs = (Input(INPUT, BOSS),) if blobs else ()
     kind = "onnx" if blobs else "command"
     lease = round(lease_s * SECOND)
-    return Offer(J, shard, epoch, kind, model, data, ("true",), Limits(), 2 * SECOND, lease)
+    work = (kind, model, inputs, (), ("true",), Limits(), 2 * SECOND)
+    return Offer(J, shard, epoch, *work, lease, ENDS_AT, 5)
 
 
 def holder(slots: int = 1, kinds: tuple[str, ...] = ("onnx", "command")) -> Holder:
-    return Holder(ME, WorkPolicy(slots, kinds))
+    return Holder(ME, WorkPolicy(slots, kinds), open_trust(ME))
 
 
 def mail(effects: list[Effect]) -> list[tuple[NodeId, JobMessage]]:
@@ -80,7 +85,7 @@ def test_shard_is_accepted_fetched_run_and_reported() -> None:
             run="j/0/1",
             kind="onnx",
             model=MODEL,
-            input=INPUT,
+            inputs=(INPUT,),
             command=("true",),
             wall_ns=60 * SECOND,
             memory_bytes=512 << 20,
@@ -135,12 +140,12 @@ def test_results_nobody_releases_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_unwelcome_work_is_declined(policy: WorkPolicy, code: str) -> None:
-    machine = Holder(ME, policy)
+    machine = Holder(ME, policy, open_trust(ME))
     assert mail(machine.offered(BOSS, offer(), T0)) == [(BOSS, Decline(J, 0, 1, code))]
 
 
 def test_own_work_is_not_remote() -> None:
-    machine = Holder(ME, WorkPolicy(1, ("command",), remote=False))
+    machine = Holder(ME, WorkPolicy(1, ("command",), remote=False), open_trust(ME))
     assert mail(machine.offered(ME, offer(), T0)) == [(ME, Accept(J, 0, 1))]
 
 

@@ -11,6 +11,7 @@ from meshd.seam import Publish
 from protocols.errors import ProtocolError
 from protocols.record import Beacon, Record, Statement, read
 from protocols.types import SECOND, NodeId
+from tests.trust.openly import open_trust
 
 T0 = 1_000 * SECOND
 
@@ -42,7 +43,7 @@ def test_a_boast_of_slots_is_no_beacon() -> None:
 def test_a_node_that_takes_no_work_from_others_says_so(
     remote: bool, kinds: tuple[str, ...]
 ) -> None:
-    holder = Holder(NodeId("a"), WorkPolicy(slots=2, remote=remote))
+    holder = Holder(NodeId("a"), WorkPolicy(slots=2, remote=remote), open_trust(NodeId("a")))
     (published,) = holder.beacon(T0)
     assert isinstance(published, Publish) and isinstance(published.body, Beacon)
     assert published.body.kinds == kinds

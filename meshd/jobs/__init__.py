@@ -1,0 +1,1 @@
+"""Jobs as people write them: read, checked, cut into shards, and handed to a daemon."""
