@@ -92,9 +92,9 @@ class Membership:
         return self._verdicts.get(node)
 
     @property
-    def gone(self) -> int:
-        """How many are gone."""
-        return sum(verdict == "gone" for verdict in self._verdicts.values())
+    def gone(self) -> tuple[NodeId, ...]:
+        """Whoever is gone."""
+        return tuple(node for node, verdict in self._verdicts.items() if verdict == "gone")
 
     # --- what happens ---------------------------------------------------------------------------
 

@@ -47,10 +47,18 @@ def peers(of: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for row in meshd("peers", "--json", home=of["folder"]).json if row["ready"]]
 
 
+def state(of: dict[str, Any], name: str) -> str:
+    """What a daemon thinks of another."""
+    rows = meshd("nodes", "--json", home=of["folder"]).json
+    return next((str(row["state"]) for row in rows if row["name"] == name), "unknown")
+
+
 def test_a_stopped_process_is_noticed_and_comes_back(pair: dict[str, Any]) -> None:
     ann, ben = pair["ann"], pair["ben"]
-    until(lambda: len(peers(ann)) == 1, 5)
+    until(lambda: len(peers(ann)) == 1 and state(ann, "ben") == "alive", 10)
     os.kill(ben["pid"], signal.SIGSTOP)
     until(lambda: peers(ann) == [], 10)  # two beats, and what a command takes on a busy computer
+    until(lambda: state(ann, "ben") == "gone", 10)
     os.kill(ben["pid"], signal.SIGCONT)
     until(lambda: len(peers(ann)) == 1 and len(peers(ben)) == 1, 30)
+    until(lambda: state(ann, "ben") == state(ben, "ann") == "alive", 10)
