@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, get_args
 
 import trio
 
-from meshd.blobs.fetch import BLOB_PORT, piece_of, written
+from meshd.blobs.disk import DISK_EFFECTS, DiskEffect, carry_out
 from meshd.node import Node
 from meshd.ports import BlobPort, ClockPort, ExecutorPort, LinkPort, StorePort
 from meshd.seam import (
+    BlobFailed,
     CloseLink,
     Effect,
     ElementsHeard,
@@ -29,21 +30,16 @@ from meshd.seam import (
     OpenLink,
     PayloadArrived,
     PayloadLost,
-    PayloadOffered,
     Persist,
     PlanLoaded,
-    ReadBlob,
-    ReleaseBlob,
     ReportJob,
     RunShard,
     SendFrame,
     Started,
     StopShard,
     Woke,
-    WriteBlob,
 )
 from protocols.errors import MeshError
-from protocols.forward import PacketIds
 from protocols.record import Orbit
 from protocols.types import Instant
 
@@ -64,7 +60,7 @@ WATCHED_MAX = 1_024
 
 Told: TypeAlias = (
     ReportJob | Note | PayloadArrived | PayloadLost | LetterKept | LetterSettled | LetterArrived
-    | ElementsHeard
+    | ElementsHeard | BlobFailed
 )  # fmt: skip
 """Effects that are for people and programs outside."""
 
@@ -110,7 +106,6 @@ class Driver:
         """Events handled since the start."""
         self.inbox_full = 0
         """How often links had to wait for room."""
-        self._ids = PacketIds(node.config.node, "d")
         self._inbox: deque[Event] = deque()
         self._inbox_frames = self._inbox_bytes = 0
         self._room = trio.Event()
@@ -119,6 +114,9 @@ class Driver:
         self._watchers: list[Watcher] = []
         self._uncommitted: list[list[Effect]] = []
         self._to_commit = trio.Event()
+        self._for_disk: list[DiskEffect] = []
+        """What waits for the blobs' disk: no more than fetches and askers may have under way."""
+        self._disk_news = trio.Event()
 
     def post(self, event: Event) -> None:
         """Give the node an event; it is handled soon, in the order of posting."""
@@ -168,6 +166,7 @@ class Driver:
             while self._uncommitted:  # the numbers reserved for this life, before any is used
                 await self._commit_waiting()
             nursery.start_soon(self._commit)
+            nursery.start_soon(self._use_disk)
             task_status.started()
             while True:
                 self._turn()
@@ -258,6 +257,14 @@ class Driver:
         for tail in tails:
             self._perform(tail)
 
+    async def _use_disk(self) -> None:
+        """Read, write and hash blobs in a thread, as much at a time as has gathered meanwhile."""
+        while True:
+            await self._disk_news.wait()
+            effects, self._for_disk, self._disk_news = self._for_disk, [], trio.Event()
+            for event in await trio.to_thread.run_sync(carry_out, effects, self.ports.blobs):
+                self.post(event)
+
     def _carry_out(self, effect: Effect) -> None:
         ports = self.ports
         match effect:
@@ -271,12 +278,9 @@ class Driver:
                 ports.executor.run(effect)
             case StopShard(run=run):
                 ports.executor.stop(run)
-            case ReadBlob():
-                self._read(effect)
-            case WriteBlob():
-                self._write(effect)
-            case ReleaseBlob(cid=cid):
-                ports.blobs.release(cid)
+            case for_disk if isinstance(for_disk, DISK_EFFECTS):
+                self._for_disk.append(for_disk)
+                self._disk_news.set()
             case ElementsHeard(orbit=orbit):
                 ports.elements(orbit)
                 self._tell(effect)
@@ -288,19 +292,6 @@ class Driver:
     def _tell(self, happening: Happening) -> None:
         for watcher in self._watchers:
             watcher.see(happening)
-
-    def _read(self, read: ReadBlob) -> None:
-        size = self.ports.blobs.size(read.cid)
-        data = self.ports.blobs.read(read.cid, read.offset, read.length)
-        payload = piece_of(read, size, data)
-        packet = self._ids.next(self.ports.clock.now())
-        self.post(PayloadOffered(packet, read.destination, BLOB_PORT, payload, read.lifetime_ns))
-
-    def _write(self, write: WriteBlob) -> None:
-        code = self.ports.blobs.write(write.cid, write.offset, write.data, write.size)
-        report = written(write, code)
-        if report is not None:
-            self.post(report)
 
 
 class Watcher:

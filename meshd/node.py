@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from meshd.blobs.fetch import Blobs
+from meshd.blobs.blobs import Blobs
 from meshd.forwarding.bootstrap import Bootstrap
 from meshd.forwarding.echo import Echo
 from meshd.forwarding.forwarder import Forwarder
@@ -19,6 +19,8 @@ from meshd.scheduler.scheduler import Scheduler
 from meshd.seam import (
     Barred,
     BlobFailed,
+    BlobKept,
+    BlobOpened,
     BlobRejected,
     BlobStored,
     BlobUnwanted,
@@ -43,12 +45,15 @@ from meshd.seam import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
+    PayloadTaken,
+    PieceWritten,
     PlanLoaded,
     Publish,
     RecordsLoaded,
     RosterLoaded,
     RoutesChanged,
     ShardFinished,
+    ShardSaid,
     StandingWanted,
     Started,
     Woke,
@@ -143,14 +148,16 @@ class Node:
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
             PayloadArrived: (forwarder, blobs, letters, scheduler, echo),
-            PayloadLost: (letters, scheduler),
+            PayloadLost: (blobs, letters, scheduler),
+            PayloadTaken: (blobs,),
             LetterPosted: (letters,),
             LetterTaken: (letters,),
             JobSubmitted: (scheduler,),
             JobCancelled: (scheduler,),
             ShardFinished: (blobs, scheduler),
+            ShardSaid: (scheduler,),
             BlobStored: (blobs, scheduler),
-            BlobRejected: (blobs,),
+            **dict.fromkeys((BlobOpened, PieceWritten, BlobRejected, BlobKept), (blobs,)),
             BlobWanted: (blobs,),
             BlobUnwanted: (blobs,),
             BlobFailed: (scheduler,),
@@ -212,7 +219,7 @@ class Node:
             if isinstance(effect, PayloadArrived) and effect.port not in OWN_PORTS:
                 joined.append(effect)
                 continue
-            if isinstance(effect, PayloadLost):
+            if isinstance(effect, PayloadLost | BlobFailed):
                 joined.append(effect)
             signal: Event = effect  # type: ignore[assignment]
             joined += self._deliver(signal, now)

@@ -37,7 +37,17 @@ class StorePort(Protocol):
 
 
 class BlobPort(Protocol):
-    """Content-addressed bytes on disk, bounded, verified when whole."""
+    """Content-addressed bytes on disk, bounded, verified when whole. What reads, writes or hashes
+    blocks: a driver calls it in a thread.
+    """
+
+    def resume(self, cid: Cid) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+        """Size, if known, and sorted intervals of what is here of a blob that is to be fetched."""
+        ...
+
+    def close(self, cid: Cid, *, keep: bool) -> None:
+        """It is fetched no more; what has come stays while there is room, or goes."""
+        ...
 
     def read(self, cid: Cid, offset: int, length: int) -> bytes | None: ...
     def write(self, cid: Cid, offset: int, data: bytes, size: int) -> str:

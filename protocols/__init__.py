@@ -10,8 +10,8 @@
 | packet port "letter"       | Letter, Receipt                                                 |
 | packet port "report"       | Undelivered                                                     |
 | packet port "ping"         | any payload, returned unchanged on port "pong"                  |
-| stream `/meshd/job/1.0.0`  | Submit, Status, Result; State, Outputs, Failure                 |
-| stream `/meshd/blob/1.0.0` | Get, Chunk, Kept, Failure                                       |
+| stream `/meshd/job/1.0.0`  | Permit, Submit, Status, Result; State, Outputs, Failure         |
+| stream `/meshd/blob/1.0.0` | Permit, Get, Chunk, Kept, Failure                               |
 
 Everything is msgpack: a message is an array whose first item is its tag. Decoders check types and
 bounds; what does not fit is a ProtocolError with a code.

@@ -17,6 +17,9 @@ LETTER_BYTES_MAX = PAYLOAD_BYTES_MAX - 1_024
 CHUNK_BYTES_MAX = 49_152
 """A blob's piece: four in flight stay under a yamux window (256 KiB)."""
 
+WANT_BYTES_MAX = 8 * CHUNK_BYTES_MAX
+"""What one question may ask of a blob: eight pieces."""
+
 BLOB_BYTES_MAX = 1 << 30
 
 PUT_BYTES_MAX = 1 << 28
@@ -52,6 +55,8 @@ INPUTS_MAX = 1_000
 FILES_MAX = 64
 OUTPUTS_MAX = 1_000
 TEXT_MAX = 1_024
+SAID_MAX = 4_096
+"""Letters of standard error in one message."""
 
 Node: TypeAlias = Annotated[NodeId, Meta(min_length=1, max_length=64)]
 Packet_: TypeAlias = Annotated[PacketId, Meta(min_length=1, max_length=PACKET_ID_MAX)]

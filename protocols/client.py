@@ -5,7 +5,7 @@
 | `/meshd/job/1.0.0`  | Submit, Status, Result         | State, State, Outputs                  |
 | `/meshd/blob/1.0.0` | Get; or Chunks, in order       | Chunks, in order; or Kept              |
 
-Any request may be answered by a Failure instead.
+Ahead of a request a Permit may stand; any request may be answered by a Failure instead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from msgspec import Meta
 from protocols.blob import Chunk, Offset
 from protocols.bounds import (
     BLOB_BYTES_MAX,
+    CAPABILITY_CHARS_MAX,
     OUTPUTS_MAX,
     SHARDS_MAX,
     Cid_,
@@ -34,6 +35,12 @@ JOB_PROTOCOL = "/meshd/job/1.0.0"
 BLOB_PROTOCOL = "/meshd/blob/1.0.0"
 
 ShardCount: TypeAlias = Annotated[int, Meta(ge=0, le=SHARDS_MAX)]
+
+
+class Permit(msgspec.Struct, frozen=True, array_like=True, tag="permit"):
+    """May stand ahead of a request: a capability of an operator, for what is asked then."""
+
+    token: Annotated[str, Meta(max_length=CAPABILITY_CHARS_MAX)]
 
 
 class Submit(msgspec.Struct, frozen=True, array_like=True, tag="submit"):
@@ -110,5 +117,5 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag="failure"):
 
 
 JobRequest: TypeAlias = Submit | Status | Result
-JobStreamMessage: TypeAlias = Submit | Status | Result | State | Outputs | Failure
-BlobStreamMessage: TypeAlias = Get | Chunk | Kept | Failure
+JobStreamMessage: TypeAlias = Permit | Submit | Status | Result | State | Outputs | Failure
+BlobStreamMessage: TypeAlias = Permit | Get | Chunk | Kept | Failure

@@ -11,6 +11,7 @@ from protocols.bounds import (
     BLOB_BYTES_MAX,
     FILES_MAX,
     INPUTS_MAX,
+    SAID_MAX,
     SHARDS_MAX,
     SHARDS_RENEWED_MAX,
     STAGES_MAX,
@@ -207,6 +208,15 @@ class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
     wall_ns: Nanoseconds
 
 
+class Said(msgspec.Struct, frozen=True, array_like=True, tag="said"):
+    """What the shard has written to standard error since this was last said; for people."""
+
+    job: Job_
+    shard: ShardIndex
+    epoch: Epoch
+    text: Annotated[str, Meta(max_length=SAID_MAX)]
+
+
 class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):
     """Stop, and forget: the lease is over (delivered, cancelled or given to another)."""
 
@@ -247,5 +257,5 @@ class Unfetched(msgspec.Struct, frozen=True, array_like=True, tag="unfetched"):
 
 
 JobMessage: TypeAlias = (
-    Offer | Accept | Decline | Renew | Finished | Release | Ready | Stored | Unfetched
+    Offer | Accept | Decline | Renew | Said | Finished | Release | Ready | Stored | Unfetched
 )

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 REFUSALS = ("refused", "replaced", "failed", "cancelled", "starved")
 ENDS = {status.value for status in Status if status is not Status.RUNNING}
 LIES = ("bad-signature", "record-from-future")
-HEARD = {b"\xa6packet", b"\xa7records"}
+HEARD = {b"\xa6packet", b"\xa7records", b"\xa5hello"}
 """Messages that laws look into."""
 
 

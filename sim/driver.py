@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from meshd.blobs.fetch import BLOB_PORT, piece_of, written
+from meshd.blobs.disk import DISK_EFFECTS, DiskEffect, carry_out
 from meshd.seam import (
+    BlobFailed,
     CloseLink,
     Effect,
+    ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
@@ -21,19 +23,14 @@ from meshd.seam import (
     OpenLink,
     PayloadArrived,
     PayloadLost,
-    PayloadOffered,
     Persist,
-    ReadBlob,
-    ReleaseBlob,
     ReportJob,
     RunShard,
     SendFrame,
     ShardFinished,
     StopShard,
-    WriteBlob,
 )
 from protocols.cid import cid_of
-from protocols.forward import PacketIds
 from protocols.job import JobSpec
 from protocols.types import Cid, Duration
 from sim.host import Host
@@ -50,7 +47,6 @@ class Performer:
     def __init__(self, world: World, links: Links, commit_ns: Duration) -> None:
         self._world = world
         self._commit_ns = commit_ns
-        self._ids: dict[int, PacketIds] = {}
         self._runs = 0
         self._table: dict[type, Callable[[Host, Any], None]] = {
             SendFrame: links.send,
@@ -58,16 +54,16 @@ class Performer:
             CloseLink: links.close,
             RunShard: self._run,
             StopShard: self._stop,
-            ReadBlob: self._read,
-            WriteBlob: self._write,
-            ReleaseBlob: lambda host, effect: host.blobs.release(effect.cid),
+            **dict.fromkeys(DISK_EFFECTS, self._disk),
             ReportJob: self._tell,
             Note: self._tell,
             PayloadArrived: self._tell,
             PayloadLost: self._tell,
+            BlobFailed: self._tell,
             LetterKept: self._tell,
             LetterSettled: self._tell,
             LetterArrived: self._read_letter,
+            ElementsHeard: self._tell,
         }
 
     def perform(self, host: Host, effects: list[Effect]) -> None:
@@ -148,20 +144,9 @@ class Performer:
 
     # --- blobs ----------------------------------------------------------------------------------
 
-    def _read(self, host: Host, read: ReadBlob) -> None:
-        size = host.blobs.size(read.cid)
-        data = host.blobs.read(read.cid, read.offset, read.length)
-        payload = piece_of(read, size, data)
-        ids = self._ids.setdefault(host.index, PacketIds(host.id, "d"))
-        packet = ids.next(self._world.now)
-        offer = PayloadOffered(packet, read.destination, BLOB_PORT, payload, read.lifetime_ns)
-        self._world.post(host, offer)
-
-    def _write(self, host: Host, write: WriteBlob) -> None:
-        code = host.blobs.write(write.cid, write.offset, write.data, write.size)
-        report = written(write, code)
-        if report is not None:
-            self._world.post(host, report)
+    def _disk(self, host: Host, effect: DiskEffect) -> None:
+        for event in carry_out([effect], host.blobs):
+            self._world.post(host, event)
 
 
 def output_of(run: RunShard | Offered) -> bytes:

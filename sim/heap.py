@@ -200,6 +200,7 @@ def make_world(scenario: Scenario, setting: Setting, seed: int) -> World:
         roster=node.roster,
         beat_ns=BEAT_NS if node.beats == "frames" else 0,
         crypto=node.crypto,
+        operators=node.operators,
     )
     world = World(seed, setting.plan, scenario.start, physics)
     for name, kind in zip(setting.names, setting.kinds, strict=True):

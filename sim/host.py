@@ -76,7 +76,8 @@ class Host:
     @property
     def presence(self) -> Presence:
         config = self.config
-        return Presence(config.name, config.site, (self.address,), config.work.idle)
+        idle, shown = config.work.idle, config.trust.certificate
+        return Presence(config.name, config.site, (self.address,), idle, shown)
 
     def crash(self) -> None:
         """Lose all that is not durable."""

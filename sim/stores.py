@@ -32,6 +32,14 @@ class MemoryBlobs:
         self._blobs[cid] = data
         return cid
 
+    def resume(self, cid: Cid) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+        part = self._partials.get(cid)
+        return (None, ()) if part is None else (part.size, part.held)
+
+    def close(self, cid: Cid, *, keep: bool) -> None:
+        if not keep:
+            self._partials.pop(cid, None)
+
     def read(self, cid: Cid, offset: int, length: int) -> bytes | None:
         blob = self._blobs.get(cid)
         return None if blob is None else blob[offset : offset + length]
@@ -62,8 +70,9 @@ class MemoryBlobs:
         self._partials.pop(cid, None)
 
     def crash(self) -> None:
-        """Lose what a power cut loses: everything unfinished."""
-        self._partials.clear()
+        """Lose what a power cut loses: of what is unfinished each second piece, say."""
+        for part in self._partials.values():
+            part.lose()
 
 
 class Partial:
@@ -74,6 +83,14 @@ class Partial:
         self.data = bytearray(size)
         self.missing = size
         self._pieces: dict[int, int] = {}
+
+    @property
+    def held(self) -> tuple[tuple[int, int], ...]:
+        return tuple((low, low + self._pieces[low]) for low in sorted(self._pieces))
+
+    def lose(self) -> None:
+        for offset in sorted(self._pieces)[1::2]:
+            self.missing += self._pieces.pop(offset)
 
     def add(self, offset: int, data: bytes) -> bool:
         if not 0 <= offset <= offset + len(data) <= self.size or (self.size and not data):

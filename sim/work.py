@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from meshd.adapters.blobstore import BlobStore
 from meshd.adapters.executor import Executor
-from meshd.seam import Event, RunShard, ShardFinished
+from meshd.seam import Event, RunShard, ShardFinished, ShardSaid
 from protocols.errors import MeshError
 from protocols.types import Duration, Instant
 from sim.driver import output_of
@@ -98,6 +98,9 @@ class TimedWork:
         self._inner.run(shard)
 
     def _finished(self, event: Event) -> None:
+        if isinstance(event, ShardSaid):
+            self._post(event)
+            return
         assert isinstance(event, ShardFinished)
         self._results[event.run] = event
 

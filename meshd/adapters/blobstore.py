@@ -1,9 +1,12 @@
 """Blobs on disk, named by their hash: whole and verified, or not there at all.
 
 A blob is kept until it is released; a released blob stays as a cache until room is needed, the
-least recently used going first. Pieces of an unfinished blob live in `partial/` and do not survive
-a restart: who fetches starts it again. A `<cid>.released` file marks a released blob, so that a
-restart forgets nothing. Files are 0600. One thread uses a store, except where said.
+least recently used going first. Pieces of an unfinished blob live in `partial/` (`blobpart.py`) and
+are there after a restart; those that nobody fetches go when room is needed, after the cache. A
+`<cid>.released` file marks a released blob, so that a restart forgets nothing. Files are 0600.
+
+Several threads may use a store: what is long (bytes written, read, hashed, synced) is done outside
+its lock, and of unfinished blobs by one thread, the driver's.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from meshd.adapters.blobpart import HELD, Part
 from protocols import cid as cids
 from protocols.errors import MeshError
 from protocols.types import Cid
@@ -34,7 +39,9 @@ class BlobStore:
         self.partials_max = partials_max
         self._blobs: dict[Cid, _Blob] = {}
         """Least recently used first."""
-        self._partials: dict[Cid, _Partial] = {}
+        self._parts: dict[Cid, Part] = {}
+        """The one that was begun or left first is the first."""
+        self._lock = threading.RLock()
         self._bytes = 0
         self._opened = False
         self._names = itertools.count()
@@ -65,6 +72,33 @@ class BlobStore:
             self._forget(cid)
             return None
 
+    def resume(self, cid: Cid) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+        """Size and intervals of what is here of an unfinished blob, which is from now on open."""
+        with self._lock:
+            self.open()
+            part = self._parts.pop(cid, None)
+            if part is None:
+                return None, ()
+            self._bytes -= part.size
+        if part.open:
+            part.close()
+        again = Part.resume(part.path)
+        if again is None:
+            part.drop()
+            return None, ()
+        with self._lock:
+            self._parts[cid] = again
+            self._bytes += again.size
+        return again.size, again.held
+
+    def close(self, cid: Cid, *, keep: bool) -> None:
+        """An unfinished blob is fetched no more; what has come stays until room is needed."""
+        part = self._parts.get(cid)
+        if part is not None and keep:
+            part.close()
+        else:
+            self._drop_part(cid)
+
     def write(self, cid: Cid, offset: int, data: bytes, size: int) -> str:
         """Store a piece: "partial", "stored" (whole, verified, synced), or why not.
 
@@ -73,44 +107,44 @@ class BlobStore:
         dropped). Bytes that came before are not overwritten; a repeated piece does nothing.
         """
         try:
-            self.open()
             cids.check(cid)
+            with self._lock:
+                if self._find(cid) is not None:
+                    self._keep(cid)
+                    return "stored"
+                part = self._parts.get(cid)
+                code = self._check_piece(part, offset, len(data), size)
+                if code:
+                    return code
+                part = part or self._begin(cid, size)
+            if not part.open:
+                self.resume(cid)
+                part = self._parts[cid]
+            part.write(offset, data)
+            return "partial" if part.missing(0, size) else self._finish(cid, part)
         except MeshError as error:
             return error.code
-        if self._find(cid) is not None:
-            self._keep(cid)
-            return "stored"
-        part = self._partials.get(cid)
-        code = self._check_piece(part, offset, len(data), size)
-        if code:
-            return code
-        try:
-            if part is None:
-                part = self._begin(cid, size)
-            part.write(offset, data)
-            if part.missing(0, size):
-                return "partial"
-            return self._finish(cid, part)
-        except OSError:  # disk full, EIO: nothing half-written is worth keeping
-            self._drop_partial(cid)
-            return "store-failed"
+        except (OSError, KeyError):  # disk full, EIO: nothing half-written is worth keeping
+            self._drop_part(cid)
+            return "stored" if self.has(cid) else "store-failed"
 
     def release(self, cid: Cid) -> None:
         """This blob serves no one here any more: it may go when room is needed."""
-        self._drop_partial(cid)
-        blob = self._find(cid)
-        if blob is None or blob.released:
-            return
-        blob.released = True
-        with contextlib.suppress(OSError):  # unmarked, it is merely kept longer after a restart
-            self._mark(cid).touch(0o600)
+        self._drop_part(cid)
+        with self._lock:
+            blob = self._find(cid)
+            if blob is None or blob.released:
+                return
+            blob.released = True
+            with contextlib.suppress(OSError):  # unmarked, it is merely kept longer after a restart
+                self._mark(cid).touch(0o600)
 
     # --- whole blobs ---
 
     def put(self, data: bytes) -> Cid:
         """Keep these bytes under their name. Raises MeshError with the codes of `write`."""
         cid = cids.cid_of(data)
-        self._drop_partial(cid)
+        self._drop_part(cid)
         code = self.write(cid, 0, data, len(data))
         if code != "stored":
             raise MeshError(code, f"cannot keep a blob of {len(data)} bytes in {self.folder}")
@@ -129,14 +163,16 @@ class BlobStore:
 
     def cids(self) -> tuple[Cid, ...]:
         """Every whole blob, in the order of names."""
-        self.open()
-        return tuple(sorted(self._blobs))
+        with self._lock:
+            self.open()
+            return tuple(sorted(self._blobs))
 
     def view(self) -> tuple[tuple[Cid, int, bool], ...]:
         """Name, size, and whether it is kept, of every whole blob; looking uses none."""
-        self.open()
-        blobs = self._blobs
-        return tuple((cid, blobs[cid].size, not blobs[cid].released) for cid in sorted(blobs))
+        with self._lock:
+            self.open()
+            blobs = self._blobs
+            return tuple((cid, blobs[cid].size, not blobs[cid].released) for cid in sorted(blobs))
 
     @property
     def bytes_used(self) -> int:
@@ -147,17 +183,19 @@ class BlobStore:
     @contextmanager
     def using(self, *names: Cid) -> Iterator[tuple[Path, ...]]:
         """The files of these blobs, which stay while the context lasts. Raises "blob-missing"."""
-        for cid in names:
-            if self._find(cid) is None:
-                raise MeshError("blob-missing", f"the blob {cid} is not here")
-        held = [self._blobs[cid] for cid in names]
-        for blob in held:
-            blob.users += 1
+        with self._lock:
+            for cid in names:
+                if self._find(cid) is None:
+                    raise MeshError("blob-missing", f"the blob {cid} is not here")
+            held = [self._blobs[cid] for cid in names]
+            for blob in held:
+                blob.users += 1
         try:
             yield tuple(self._path(cid) for cid in names)
         finally:
-            for blob in held:
-                blob.users -= 1
+            with self._lock:
+                for blob in held:
+                    blob.users -= 1
 
     def fresh_path(self) -> Path:
         """A file name in this folder for bytes on their way to `adopt`."""
@@ -170,16 +208,18 @@ class BlobStore:
         Raises MeshError with the codes of `write`.
         """
         try:
-            if self._find(cid) is not None:
-                path.unlink()
-                self._keep(cid)
-                return
-            self._drop_partial(cid)
-            code = self._make_room(size)
-            if code:
-                path.unlink()
-                raise MeshError(code, f"cannot keep a blob of {size} bytes in {self.folder}")
-            self._install(path, cid, size)
+            with self._lock:
+                if self._find(cid) is not None:
+                    path.unlink()
+                    self._keep(cid)
+                    return
+                self._drop_part(cid)
+                code = self._make_room(size)
+                if code:
+                    path.unlink()
+                    raise MeshError(code, f"cannot keep a blob of {size} bytes in {self.folder}")
+                self._install(path, cid, size)
+            sync(self.folder)
         except OSError as error:
             message = f"cannot keep a blob in {self.folder}: {error.strerror}"
             raise MeshError("store-failed", message) from error
@@ -190,8 +230,11 @@ class BlobStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = self.folder / "partial"
         partial.mkdir(mode=0o700, exist_ok=True)
-        for leftover in partial.iterdir():
-            leftover.unlink()
+        for leftover in sorted(partial.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+            if _is_cid(leftover.name) and leftover.with_name(leftover.name + HELD).exists():
+                self._leave(Cid(leftover.name), leftover)
+            elif not (leftover.name.endswith(HELD) and leftover.with_suffix("").exists()):
+                leftover.unlink()
         found = []
         for path in self.folder.iterdir():
             if not path.is_symlink() and path.is_file() and _is_cid(path.name):
@@ -201,6 +244,15 @@ class BlobStore:
             self._blobs[cid] = _Blob(size, released=self._mark(cid).exists())
             self._bytes += size
 
+    def _leave(self, cid: Cid, path: Path) -> None:
+        """A part of a life before: it is read when it is fetched again."""
+        part = Part.left(path)
+        if part is None or len(self._parts) >= self.partials_max:
+            Part(path, 0).drop()
+            return
+        self._parts[cid] = part
+        self._bytes += part.size
+
     def _path(self, cid: Cid) -> Path:
         return self.folder / cid
 
@@ -208,11 +260,12 @@ class BlobStore:
         return self.folder / (cid + _RELEASED)
 
     def _find(self, cid: Cid) -> _Blob | None:
-        self.open()
-        blob = self._blobs.pop(cid, None)
-        if blob is not None:
-            self._blobs[cid] = blob  # now the most recently used
-        return blob
+        with self._lock:
+            self.open()
+            blob = self._blobs.pop(cid, None)
+            if blob is not None:
+                self._blobs[cid] = blob  # now the most recently used
+            return blob
 
     def _keep(self, cid: Cid) -> None:
         blob = self._blobs[cid]
@@ -221,18 +274,21 @@ class BlobStore:
             self._mark(cid).unlink(missing_ok=True)
 
     def _forget(self, cid: Cid) -> None:
-        blob = self._blobs.pop(cid)
-        self._bytes -= blob.size
-        self._mark(cid).unlink(missing_ok=True)
+        with self._lock:
+            blob = self._blobs.pop(cid, None)
+            self._bytes -= blob.size if blob is not None else 0
+            self._mark(cid).unlink(missing_ok=True)
 
-    def _check_piece(self, part: _Partial | None, offset: int, length: int, size: int) -> str:
+    def _check_piece(self, part: Part | None, offset: int, length: int, size: int) -> str:
         if part is not None and part.size != size:
             return "bad-piece"
         if size < 0 or offset < 0 or offset + length > size or (length == 0 and size > 0):
             return "bad-piece"
         if part is None:
-            if len(self._partials) >= self.partials_max:
+            if sum(part.open for part in self._parts.values()) >= self.partials_max:
                 return "store-full"
+            if len(self._parts) >= self.partials_max:
+                self._drop_part(next(cid for cid, part in self._parts.items() if not part.open))
             return self._make_room(size)
         return ""
 
@@ -240,34 +296,35 @@ class BlobStore:
         if size > self.bytes_max:
             return "blob-too-large"
         excess = self._bytes + size - self.bytes_max
-        going = []
-        for cid, blob in self._blobs.items():
+        cached = [(c, b.size) for c, b in self._blobs.items() if b.released and not b.users]
+        left = [(cid, part.size) for cid, part in self._parts.items() if not part.open]
+        if excess > sum(size for _, size in (*cached, *left)):
+            return "store-full"
+        for cid, freed in (*cached, *left):
             if excess <= 0:
                 break
-            if blob.released and not blob.users:
-                going.append(cid)
-                excess -= blob.size
-        if excess > 0:
-            return "store-full"
-        for cid in going:
-            self._path(cid).unlink(missing_ok=True)
-            self._forget(cid)
+            excess -= freed
+            if cid in self._parts:
+                self._drop_part(cid)
+            else:
+                self._path(cid).unlink(missing_ok=True)
+                self._forget(cid)
         return ""
 
-    def _begin(self, cid: Cid, size: int) -> _Partial:
-        part = _Partial(self.folder / "partial" / cid, size)
-        os.close(os.open(part.path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600))
-        self._partials[cid] = part
+    def _begin(self, cid: Cid, size: int) -> Part:
+        part = Part.begin(self.folder / "partial" / cid, size)
+        self._parts[cid] = part
         self._bytes += size
         return part
 
-    def _finish(self, cid: Cid, part: _Partial) -> str:
-        if part.cid() != cid:
-            self._drop_partial(cid)
+    def _finish(self, cid: Cid, part: Part) -> str:
+        if part.finish() != cid:
+            self._drop_part(cid)
             return "hash-mismatch"
-        sync(part.path)
-        self._install(part.path, cid, part.size)
-        self._drop_partial(cid)
+        with self._lock:
+            self._install(part.path, cid, part.size)
+            self._drop_part(cid)
+        sync(self.folder)
         return "stored"
 
     def _install(self, path: Path, cid: Cid, size: int) -> None:
@@ -275,13 +332,13 @@ class BlobStore:
         path.replace(self._path(cid))
         self._blobs[cid] = _Blob(size)
         self._bytes += size
-        sync(self.folder)
 
-    def _drop_partial(self, cid: Cid) -> None:
-        part = self._partials.pop(cid, None)
-        if part is not None:
-            self._bytes -= part.size
-            part.path.unlink(missing_ok=True)
+    def _drop_part(self, cid: Cid) -> None:
+        with self._lock:
+            part = self._parts.pop(cid, None)
+            if part is not None:
+                self._bytes -= part.size
+                part.drop()
 
 
 @dataclass(slots=True)
@@ -289,64 +346,6 @@ class _Blob:
     size: int
     released: bool = False
     users: int = 0
-
-
-@dataclass(slots=True)
-class _Partial:
-    """A blob on its way: which bytes have come, hashed as far as they came in order."""
-
-    path: Path
-    size: int
-    held: list[tuple[int, int]] = field(default_factory=list)
-    """Half-open, sorted, disjoint intervals of bytes on disk."""
-    hasher: cids.Hasher = field(default_factory=cids.Hasher)
-    hashed: int = 0
-
-    def missing(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The gaps between what is held, within [start, end)."""
-        gaps = []
-        for low, high in self.held:
-            if high <= start:
-                continue
-            if low >= end:
-                break
-            if low > start:
-                gaps.append((start, low))
-            start = high
-        if start < end:
-            gaps.append((start, end))
-        return gaps
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Fill the gaps this piece covers: bytes once hashed must not change."""
-        gaps = self.missing(offset, offset + len(data))
-        with self.path.open("r+b") as file:
-            for low, high in gaps:
-                piece = memoryview(data)[low - offset : high - offset]
-                file.seek(low)
-                file.write(piece)
-                if low == self.hashed:
-                    self.hasher.update(piece)
-                    self.hashed = high
-        self._hold(gaps)
-
-    def cid(self) -> Cid:
-        """The name of the whole, reading again only what came out of order."""
-        with self.path.open("rb") as file:
-            file.seek(self.hashed)
-            while data := file.read(_READ_BYTES):
-                self.hasher.update(data)
-                self.hashed += len(data)
-        return self.hasher.cid()
-
-    def _hold(self, gaps: list[tuple[int, int]]) -> None:
-        joined: list[tuple[int, int]] = []
-        for low, high in sorted(self.held + gaps):
-            if joined and joined[-1][1] == low:
-                joined[-1] = (joined[-1][0], high)
-            else:
-                joined.append((low, high))
-        self.held = joined
 
 
 def name_file(path: Path) -> tuple[Cid, int]:

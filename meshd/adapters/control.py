@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import msgspec
 import trio
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -18,10 +17,22 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from meshd.adapters.api_socket import choose_socket, drop_socket
+from meshd.adapters.bodies import (
+    Address,
+    Bootstrap,
+    Job,
+    Kept,
+    NewElements,
+    Node,
+    Nothing,
+    Ping,
+    Signed,
+)
 from meshd.adapters.control_requests import (
     body_of,
     client_gone,
     drain,
+    follows,
     internal,
     json_answer,
     no_such_thing,
@@ -33,6 +44,7 @@ from meshd.adapters.control_requests import (
     whole_body,
 )
 from meshd.adapters.http import serve_http
+from meshd.adapters.openapi import document
 from meshd.router.wish import PARAMETERS, Wish, wish_of
 from protocols.errors import InputError, MeshError
 from protocols.letter import INBOX
@@ -83,50 +95,13 @@ class Backend(Protocol):
     async def submit(self, spec: Json, name: str | None) -> Json: ...
     async def cancel(self, name: str) -> Json: ...
     def watch(self, name: str) -> AsyncIterator[Json]: ...
+    def logs(self, name: str, *, follow: bool) -> AsyncIterator[Json]: ...
     def blobs(self) -> list[Json]: ...
     async def put_blob(self, chunks: AsyncIterator[bytes]) -> Json: ...
     def get_blob(self, cid: str) -> tuple[int, Iterator[bytes]]: ...
+    def fetch_blob(self, cid: str, node: str) -> AsyncIterator[Json]: ...
+    async def keep_blob(self, cid: str, kept: bool) -> Json: ...
     def stop(self) -> None: ...
-
-
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
-class Address(msgspec.Struct, forbid_unknown_fields=True):
-    address: str
-
-
-class NewElements(msgspec.Struct, forbid_unknown_fields=True):
-    at: str
-    documents: dict[str, str]
-    publish: bool = False
-    """To all by gossip, signed by this node; else to this daemon alone."""
-
-
-class Signed(msgspec.Struct, forbid_unknown_fields=True):
-    records: list[bytes]
-    """msgpack of each, in base64."""
-
-
-class Bootstrap(msgspec.Struct, forbid_unknown_fields=True):
-    address: str
-    wanted: bool = True
-
-
-class Node(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-
-
-class Ping(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-    count: int = 1
-    interval_s: float = 1.0
-
-
-class Job(msgspec.Struct, forbid_unknown_fields=True):
-    spec: Json
-    id: str | None = None
 
 
 async def serve_control(
@@ -162,12 +137,27 @@ def _listening(home: Path) -> Iterator[tuple[Path, socket.socket]]:
 
 def control_app(backend: Backend) -> Starlette:
     """The routes of API version 1 over one daemon."""
+    return Starlette(
+        routes=[
+            Route(path, endpoint, methods=[method]) for method, path, endpoint in _table(backend)
+        ],
+        exception_handlers={
+            MeshError: refused,
+            HTTPException: no_such_thing,
+            ClientDisconnect: client_gone,
+            Exception: internal,
+        },
+    )
+
+
+def _table(backend: Backend) -> list[tuple[str, str, Endpoint]]:
     api = _Api(backend)
-    table: list[tuple[str, str, Endpoint]] = [
+    return [
         ("GET", "/v1/status", api.get(backend.status)),
         ("GET", "/v1/id", api.get(backend.identity)),
         ("GET", "/v1/events", api.tell),
         ("GET", "/metrics", api.metrics),
+        ("GET", "/v1/openapi.json", api.get(document)),
         ("GET", "/v1/peers", api.get(backend.peers)),
         ("GET", "/v1/nodes", api.get(backend.nodes)),
         ("GET", "/v1/links", api.links),
@@ -188,6 +178,7 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/jobs/{job}", api.get_job(backend.job)),
         ("GET", "/v1/jobs/{job}/result", api.get_job(backend.result)),
         ("GET", "/v1/jobs/{job}/events", api.events),
+        ("GET", "/v1/jobs/{job}/logs", api.logs),
         ("POST", "/v1/jobs/{job}/cancel", api.cancel),
         ("POST", "/v1/connect", api.connect),
         ("POST", "/v1/disconnect", api.disconnect),
@@ -197,16 +188,9 @@ def control_app(backend: Backend) -> Starlette:
         ("GET", "/v1/blobs", api.get(backend.blobs)),
         ("PUT", "/v1/blobs", api.put_blob),
         ("GET", "/v1/blobs/{cid}", api.get_blob),
+        ("POST", "/v1/blobs/{cid}/fetch", api.fetch_blob),
+        ("POST", "/v1/blobs/{cid}/keep", api.keep_blob),
     ]
-    return Starlette(
-        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in table],
-        exception_handlers={
-            MeshError: refused,
-            HTTPException: no_such_thing,
-            ClientDisconnect: client_gone,
-            Exception: internal,
-        },
-    )
 
 
 class _Api:
@@ -235,10 +219,7 @@ class _Api:
 
     async def tell(self, request: Request) -> Response:
         """NDJSON; or server-sent events, for whoever accepts those."""
-        follow = only(request, "follow").get("follow", "no")
-        if follow not in ("yes", "no"):
-            raise InputError("bad-request", f"follow={follow} is neither yes nor no")
-        return stream(request, self._backend.tell(follow == "yes"))
+        return stream(request, self._backend.tell(follows(request)))
 
     async def metrics(self, request: Request) -> Response:
         only(request)
@@ -328,6 +309,11 @@ class _Api:
         self._backend.job(name)  # an unknown job is refused before the stream begins
         return stream(request, self._backend.watch(name))
 
+    async def logs(self, request: Request) -> Response:
+        follow, name = follows(request), request.path_params["job"]
+        self._backend.job(name)
+        return stream(request, self._backend.logs(name, follow=follow))
+
     async def put_blob(self, request: Request) -> Response:
         try:
             return json_answer(await self._backend.put_blob(request.stream()), 201)
@@ -342,6 +328,16 @@ class _Api:
         return StreamingResponse(
             turn_by_turn(chunks), headers=headers, media_type="application/octet-stream"
         )
+
+    async def fetch_blob(self, request: Request) -> Response:
+        """NDJSON: how far it is, until it is there or has failed; wanted while somebody listens."""
+        body = await body_of(request, Node)
+        rows = self._backend.fetch_blob(request.path_params["cid"], body.node)
+        return stream(request, rows)
+
+    async def keep_blob(self, request: Request) -> Response:
+        body = await body_of(request, Kept)
+        return json_answer(await self._backend.keep_blob(request.path_params["cid"], body.kept))
 
     async def stop(self, request: Request) -> Response:
         await body_of(request, Nothing)

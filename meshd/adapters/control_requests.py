@@ -53,6 +53,14 @@ def only(request: Request, *known: str) -> dict[str, str]:
     return dict(request.query_params)
 
 
+def follows(request: Request) -> bool:
+    """Whether what is still to come is asked for as well: `follow=yes`, and nothing else."""
+    follow = only(request, "follow").get("follow", "no")
+    if follow not in ("yes", "no"):
+        raise InputError("bad-request", f"follow={follow} is neither yes nor no")
+    return follow == "yes"
+
+
 def number_of(asked: dict[str, str], name: str, default: float) -> float:
     try:
         value = float(asked.get(name, default))

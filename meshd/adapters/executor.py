@@ -26,7 +26,8 @@ import trio
 
 from meshd.adapters.blobstore import BlobStore, name_file
 from meshd.adapters.worker import Assignment, WorkerProcess
-from meshd.seam import Event, RunShard, ShardFinished
+from meshd.seam import Event, RunShard, ShardFinished, ShardSaid
+from protocols.bounds import SAID_MAX
 from protocols.errors import MeshError
 from protocols.types import SECOND, Cid
 
@@ -37,6 +38,10 @@ QUEUE_MAX = 1024
 Post: TypeAlias = Callable[[Event], None]
 _WATCH_S = 0.05
 """How often a running worker's memory is looked at."""
+_LISTEN_S = 0.5
+"""How often what a program says is passed on."""
+HEARD_MAX = 65_536
+"""Bytes of standard error of one run that are passed on."""
 _GRACE_S = {"wasm": 0.5}
 """A module ends itself at its wall limit: killed, its worker would start and compile anew."""
 ROOM_FILES_MAX = 1_000
@@ -65,7 +70,7 @@ class Executor:
             message = "this daemon runs no commands; its operator may allow them"
             self.post(ShardFinished(shard.run, "command-not-allowed", message))
             return
-        ticket = _Ticket(shard, self.blobs, self._finish)
+        ticket = _Ticket(shard, self.blobs, self._finish, self._say)
         if not self.pool.offer(ticket):
             message = f"{self.pool.queue_max} shards are waiting already"
             self.post(ShardFinished(shard.run, "executor-full", message))
@@ -83,6 +88,9 @@ class Executor:
         self.post = _say_nothing
         for run in list(self._runs):
             self.stop(run)
+
+    def _say(self, said: Event) -> None:
+        self.post(said)
 
     def _finish(self, finished: ShardFinished) -> None:
         del self._runs[finished.run]
@@ -197,8 +205,23 @@ class _Ticket:
     shard: RunShard
     blobs: BlobStore
     finish: Callable[[ShardFinished], None]
+    post: Post
     stopped: bool = False
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    heard: int = 0
+    """Bytes of its standard error that were passed on."""
+    listen_at: float = 0.0
+
+    def listen(self, worker: WorkerProcess) -> None:
+        """Pass on what the program has said since, up to a bound."""
+        while self.heard < HEARD_MAX:
+            data = worker.said(self.heard, SAID_MAX)
+            if not data:
+                return
+            self.heard += len(data)
+            more = "" if self.heard < HEARD_MAX else "\n[it says more, which is not passed on]\n"
+            text = data.decode("utf-8", "replace")[: SAID_MAX - len(more)] + more
+            self.post(ShardSaid(self.shard.run, text))
 
 
 async def _serve(worker: WorkerProcess, ticket: _Ticket) -> ShardFinished:
@@ -232,6 +255,9 @@ async def _run(worker: WorkerProcess, ticket: _Ticket, assignment: Assignment) -
     await worker.send(assignment)
     while True:
         now = trio.current_time()
+        if now >= ticket.listen_at:
+            ticket.listen(worker)
+            ticket.listen_at = now + _LISTEN_S
         elapsed_ns = round((now - begun) * SECOND)
         if ticket.stopped:
             finished = _stopped(ticket, elapsed_ns)
@@ -251,8 +277,10 @@ async def _run(worker: WorkerProcess, ticket: _Ticket, assignment: Assignment) -
             with ticket.scope:
                 finished = await worker.receive()
             if not ticket.scope.cancelled_caught:
+                ticket.listen(worker)
                 return finished
             continue
+        ticket.listen(worker)
         await worker.kill()
         return finished
 

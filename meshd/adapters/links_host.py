@@ -43,6 +43,9 @@ WINDOW_BYTES_MAX = 1 << 20
 CREDIT_BYTES_MIN = 16_384
 """A sixteenth of the window that a stream begins with is owed before credit is given anew."""
 
+UNREAD_PER_PEER_MAX = 4 << 20
+"""On all streams of all connections of a peer: then the connection that brought more is closed."""
+
 _RECEIVE_BYTES = 65_536
 
 # A closed connection's handler may still be tidying up; after this it only leaks (trap 6).
@@ -110,15 +113,29 @@ class _Socket(TrioTCPStream):
 class _Buffers(dict[int, bytearray]):
     """What was received on each stream of a connection and not read."""
 
+    def __init__(self, of_peer: Callable[[], int]) -> None:
+        super().__init__()
+        self._of_peer = of_peer
+
     def __setitem__(self, stream: int, buffer: bytearray) -> None:
-        super().__setitem__(stream, _Buffer(buffer))
+        super().__setitem__(stream, _Buffer(buffer, self))
+
+    @property
+    def unread_bytes(self) -> int:
+        """On all connections of the peer; before this one counts among them, on it alone."""
+        return max(self._of_peer(), sum(map(len, self.values())))
 
 
 class _Buffer(bytearray):
+    def __init__(self, data: bytearray, among: _Buffers) -> None:
+        super().__init__(data)
+        self._among = among
+
     def extend(self, data: Iterable[SupportsIndex]) -> None:
         super().extend(data)
         # Its sums let a little more through than the window, yet never twice as much.
-        if len(self) > 2 * WINDOW_BYTES_MAX:
+        beyond = len(self) > 2 * WINDOW_BYTES_MAX
+        if beyond or self._among.unread_bytes > UNREAD_PER_PEER_MAX:
             self.clear()
             # The one error that the library answers by closing the connection.
             raise trio.TooSlowError("more was sent on a stream than its window")
@@ -241,9 +258,14 @@ def _hold_to_windows(network: Any) -> None:
     muxers = network.upgrader.muxer_multistream
     connect = muxers.new_conn
 
-    async def bounded(*connection: Any) -> Any:
-        muxed = await connect(*connection)
-        muxed.stream_buffers = _Buffers()
+    async def bounded(connection: Any, peer: Any) -> Any:
+        def unread() -> int:
+            theirs = network.get_connections(peer)
+            every = (each.muxed_conn.stream_buffers.values() for each in theirs)
+            return sum(len(buffer) for buffers in every for buffer in buffers)
+
+        muxed = await connect(connection, peer)
+        muxed.stream_buffers = _Buffers(unread)
         return muxed
 
     muxers.new_conn = bounded

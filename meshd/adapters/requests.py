@@ -27,6 +27,7 @@ from protocols.client import (
     JobRequest,
     Kept,
     Outputs,
+    Permit,
     Result,
     State,
     Status,
@@ -48,12 +49,22 @@ REQUEST_NS = 600 * SECOND
 END_NS = 2 * SECOND
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as Noise proved it, and the capability that was shown; "" for none."""
+
+    peer: NodeId
+    permit: str = ""
+
+
 class Service(Protocol):
     """One daemon, as clients may use it. Every refusal is a MeshError."""
 
-    async def job(self, request: JobRequest) -> State | Outputs: ...
+    async def job(self, request: JobRequest, caller: Caller) -> State | Outputs: ...
     def get(self, request: Get) -> Iterator[Chunk]: ...
-    async def put(self, cid: Cid, size: int, data: AsyncIterator[bytes]) -> Kept: ...
+    async def put(
+        self, cid: Cid, size: int, data: AsyncIterator[bytes], caller: Caller
+    ) -> Kept: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,11 @@ class Requests:
         limits = self._limits
         try:
             with self._counted(peer), trio.fail_after(limits.request_s):
-                await answer(talk)
+                request = await talk.hear()
+                caller = Caller(peer)
+                if isinstance(request, Permit):
+                    caller, request = Caller(peer, request.token), await talk.hear()
+                await answer(talk, caller, request)
         except StreamLost:
             raise
         except trio.TooSlowError:
@@ -135,29 +150,28 @@ class Requests:
             self._running[peer] -= 1
             self._running = +self._running
 
-    async def _job(self, talk: _Talk) -> None:
-        request = await talk.hear()
+    async def _job(self, talk: _Talk, caller: Caller, request: Any) -> None:
         if not isinstance(request, Submit | Status | Result):
             raise _not_asked(request)
-        await talk.say(await self._service.job(request))
+        await talk.say(await self._service.job(request, caller))
 
-    async def _blob(self, talk: _Talk) -> None:
-        match await talk.hear():
+    async def _blob(self, talk: _Talk, caller: Caller, request: Any) -> None:
+        match request:
             case Get() as request:
                 for chunk in self._service.get(request):
                     await talk.say(chunk)
             case Chunk() as first:
-                await self._put(talk, first)
+                await self._put(talk, caller, first)
             case other:
                 raise _not_asked(other)
 
-    async def _put(self, talk: _Talk, first: Chunk) -> None:
+    async def _put(self, talk: _Talk, caller: Caller, first: Chunk) -> None:
         if self._puts >= self._limits.puts_max:
             raise MeshError("busy", f"{self._puts} blobs are being put; ask again later")
         self._puts += 1
         try:
             async with aclosing(_data_of(first, talk)) as data:
-                kept = await self._service.put(first.cid, first.size, data)
+                kept = await self._service.put(first.cid, first.size, data, caller)
         finally:
             self._puts -= 1
         await talk.say(kept)
@@ -200,7 +214,7 @@ class _Talk:
             pass
 
 
-Answer: TypeAlias = Callable[[_Talk], Awaitable[None]]
+Answer: TypeAlias = Callable[[_Talk, Caller, Any], Awaitable[None]]
 
 
 async def _data_of(first: Chunk, talk: _Talk) -> AsyncGenerator[bytes, None]:

@@ -35,6 +35,9 @@ _LENGTH = struct.Struct(">I")
 ROOM = "run"
 """Where a worker puts the files of the program it runs, below its own folder."""
 
+SAID = "said"
+"""Where it puts what that program writes to standard error."""
+
 _COMMAND = (sys.executable, "-P", "-m", "meshd.runtime.worker")
 _NO_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "memory allocation of")
 
@@ -87,6 +90,7 @@ class WorkerProcess:
         assert self._process is not None and self._process.stdin is not None
         self._shard = assignment[0]
         os.truncate(self._errors, 0)
+        (self.folder / SAID).unlink(missing_ok=True)
         self._base_bytes = self._resident()
         data = msgspec.msgpack.encode(assignment)
         try:
@@ -125,6 +129,17 @@ class WorkerProcess:
                 with contextlib.suppress(OSError):  # it goes while we look
                     size += sum((Path(folder) / name).lstat().st_size for name in names)
         return size > self._shard.output_bytes_max + self._shard.memory_bytes
+
+    def said(self, offset: int, length: int) -> bytes:
+        """What the program it runs has written to standard error from `offset` on."""
+        if self._shard is None or self._shard.kind == "onnx":
+            return b""
+        try:
+            with (self.folder / SAID).open("rb") as file:
+                file.seek(offset)
+                return file.read(length)
+        except OSError:  # it has said nothing yet
+            return b""
 
     async def kill(self) -> None:
         """End it with all it started, reap it, empty its folder. Cancellation waits for that."""

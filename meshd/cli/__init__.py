@@ -16,6 +16,7 @@ from meshd.cli import (
     doctor,
     elements,
     events,
+    example,
     export,
     facts,
     job,
@@ -78,6 +79,7 @@ for command in (
     app.command(command.__name__.rstrip("_"), epilog=EPILOG)(command)
 app.add_typer(job.app, name="job")
 app.add_typer(blob.app, name="blob")
+app.add_typer(example.app, name="example")
 app.add_typer(operator.app, name="operator")
 app.add_typer(bootstrap.app, name="bootstrap")
 

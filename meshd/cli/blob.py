@@ -10,13 +10,14 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from meshd.cli.fetching import fetched
 from meshd.cli.talk import Home, Json, emit, say, size, table
 from meshd.client.connection import Client
 from protocols import cid as cids
 from protocols.errors import InputError, MeshError
 
 app = typer.Typer(
-    help="Files in the daemon's store, named by their hash: put, get, list.",
+    help="Files in the daemon's store, named by their hash: put, get, keep, list.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -46,6 +47,9 @@ def put(
 @app.command()
 def get(
     cid: Annotated[str, typer.Argument(metavar="CID", help="A blob's name: bafkrei...")],
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="NODE", help="Fetch it from this node first.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file to write [stdout].")
     ] = None,
@@ -54,23 +58,51 @@ def get(
 ) -> None:
     """Fetch a blob from the daemon's store, and check that it is what its name says.
 
-    Example: meshd blob get bafkrei... -o image.npy
+    With --from the daemon fetches it there first, over however many hops; without -o it is then
+    left in the store. What has come when this, or a daemon, is stopped is not fetched again.
+
+    Example: meshd blob get bafkrei... --from gateway -o image.npy
     """
     cids.check(cid, InputError)
-    if output is None and (json or sys.stdout.isatty()):
+    screen = json or sys.stdout.isatty()
+    if output is None and source is None and screen:
         raise InputError("usage", "a blob may be any bytes: name a file for them with -o FILE")
-    chunks = _checked(cid, Client(home).blob_chunks(cid))
-    if output is None:
-        for chunk in chunks:
-            sys.stdout.buffer.write(chunk)
-        sys.stdout.flush()
-        return
-    path = output.expanduser()
-    length = _write(path, chunks)
+    client = Client(home)
+    with fetched(client, cid, source, json) as facts:
+        if output is not None:
+            path = output.expanduser()
+            facts |= {"bytes": _write(path, _checked(cid, client.blob_chunks(cid)))}
+            facts |= {"file": str(path)}
+        elif not screen:
+            for chunk in _checked(cid, client.blob_chunks(cid)):
+                sys.stdout.buffer.write(chunk)
+            sys.stdout.flush()
+            return
     if json:
-        emit({"cid": cid, "bytes": length, "file": str(path)})
+        emit(facts)
     else:
-        say(f"{size(length)} in {path}")
+        say(f"{size(facts['bytes'])} in {facts.get('file', 'the store of the daemon')}")
+
+
+@app.command()
+def keep(
+    cid: Annotated[str, typer.Argument(metavar="CID", help="A blob's name: bafkrei...")],
+    drop: Annotated[bool, typer.Option("--drop", help="It need not stay any more.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Keep a blob in the daemon's store, also across restarts, until it is dropped.
+
+    Example: meshd blob keep bafkrei...
+    """
+    cids.check(cid, InputError)
+    answer = Client(home).post(f"/v1/blobs/{cid}/keep", kept=not drop)
+    if json:
+        emit(answer)
+    elif drop:
+        say("it may go when room is wanted, unless a job needs it")
+    else:
+        say("it stays" if answer["here"] else "it is not here; once it is, it stays")
 
 
 @app.command("ls")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
+from msgspec import structs
 
-from meshd.cli import jobfile, results
+from meshd.cli import results
 from meshd.cli.talk import Home, Json, emit, facts, length, say, table
 from meshd.client.connection import Client, job_path
+from meshd.jobs import building, checks, reading
+from protocols.cid import cid_of
 from protocols.errors import InputError, MeshError
+from protocols.job import JobSpec
+from protocols.types import SECOND
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,12 +38,18 @@ JobName = Annotated[
 
 @app.command()
 def submit(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML job file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A job file: TOML or JSON.")],
     sink: Annotated[
         str | None, typer.Option("--sink", help="The node that results go to [this one].")
     ] = None,
     shards: Annotated[
         int | None, typer.Option("--shards", min=1, max=10_000, help="How many pieces.")
+    ] = None,
+    split: Annotated[
+        int, typer.Option("--split", min=1, max=64, help="Cut the model into so many stages.")
+    ] = 1,
+    deadline: Annotated[
+        str | None, typer.Option("--deadline", help="How long it may take, as 90s or 5m.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--id", help="The job's id: the same id twice submits once.")
@@ -50,12 +62,17 @@ def submit(
 
     Example: meshd job submit digits.job.toml --sink Sydney
     """
-    job = jobfile.read_job_file(file)
-    count = shards or job.shards or 1
+    written = reading.read_job(file)
+    if shards is not None:
+        written = replace(written, job=structs.replace(written.job, shards=shards))
     client = Client(home)
-    client.get("/v1/id")  # no daemon: say so before anything is read and split
-    spec = _spec(job, count, file.parent, client)
-    spec["sink"] = sink or job.sink
+    client.get("/v1/id")  # no daemon: say so before anything is cut
+    spec = building.build(written, client.put_blob, split)
+    spec["sink"] = sink or spec["sink"]
+    if deadline is not None:
+        from meshd.ephemeris.timescale import parse_duration  # with numpy
+
+        spec["deadline_s"] = parse_duration(deadline) / SECOND
     accepted = client.post("/v1/jobs", spec=spec, id=name)
     if accepted["existing"]:
         say(f"{accepted['job']} was accepted before")
@@ -69,35 +86,30 @@ def submit(
     _finish(client, accepted["job"], json, quiet=json)
 
 
-def _spec(job: jobfile.JobFile, count: int, folder: Path, client: Client) -> dict[str, Any]:
-    """The job as the daemon wants it, every file put into its store."""
-    model = None
-    if job.model:
-        model = client.put_blob(jobfile.read_file(folder / job.model, "model"))
-    inputs: list[str | None] = [None] * count
-    if job.input:
-        inputs = [*map(client.put_blob, _inputs(job, count, folder / job.input))]
-    return {
-        "name": job.name,
-        "kind": job.kind,
-        "model": model,
-        "deadline_s": job.deadline_s,
-        "estimate_s": job.estimate_s,
-        "limits": msgspec.to_builtins(job.limits),
-        "shards": [
-            {"input": cid, "command": list(jobfile.command_of(job.command, shard, count))}
-            for shard, cid in enumerate(inputs)
-        ],
-    }
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A job file.")],
+    json: Json = False,
+) -> None:
+    """Check a job file and all it names, without a daemon; every fault is told, with its line.
 
-
-def _inputs(job: jobfile.JobFile, count: int, path: Path) -> list[bytes]:
-    if job.kind == "onnx":
-        return jobfile.split_rows(path, count)
-    data = jobfile.read_file(path, "input")
-    if job.split == "whole" or count == 1:
-        return [data] * count
-    return jobfile.split_lines(data, count)
+    Example: meshd job validate digits.job.toml
+    """
+    written = reading.read_job(file)
+    spec = msgspec.convert(building.build(written, cid_of), JobSpec)
+    refusal = checks.not_supported(spec)
+    stages: dict[str, int] = {}
+    for shard in spec.shards:
+        stages[spec.stage_name(shard)] = stages.get(spec.stage_name(shard), 0) + 1
+    if json:
+        code, why = refusal or ("", "")
+        emit({"name": spec.name, "stages": stages, "shards": len(spec.shards),
+              "refused": code, "why": why})  # fmt: skip
+        return
+    parts = ", ".join(f"{name}: {count}" for name, count in stages.items() if name)
+    typer.echo(f"{spec.name}: {len(spec.shards)} shards" + (f" ({parts})" if parts else ""))
+    if refusal:
+        say(f"it is well written, but a daemon refuses it: {refusal[1]} [{refusal[0]}]")
 
 
 @app.command("ls")
@@ -150,10 +162,11 @@ def show(job: JobName, home: Home = None, json: Json = False) -> None:
     )
     typer.echo("")
     table(
-        ("SHARD", "PHASE", "NODE", "WALL", "PLACED ANEW", "FAILED", "WHY"),
+        ("SHARD", "STAGE", "PHASE", "NODE", "WALL", "PLACED ANEW", "FAILED", "WHY"),
         [
             (
                 row["shard"],
+                row["stage"] or None,
                 row["phase"],
                 row["holder_name"],
                 f"{row['wall_ms'] / 1e3:.3f} s",
@@ -174,6 +187,31 @@ def watch(job: JobName, home: Home = None, json: Json = False) -> None:
     Example: meshd job watch 3f2a
     """
     _finish(Client(home), job, json, quiet=False)
+
+
+@app.command()
+def logs(
+    job: JobName,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the job is over.")] = False,
+    shard: Annotated[
+        int | None, typer.Option("--shard", min=0, help="What this one says alone.")
+    ] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """What its shards say on standard error; the last 64 KB of a job are kept.
+
+    Example: meshd job logs -f 3f2a
+    """
+    asked = job_path(job, f"/logs?follow={'yes' if follow else 'no'}")
+    for line in Client(home).lines(asked):
+        if shard is not None and line["shard"] != shard:
+            continue
+        if json:
+            emit(line)
+            continue
+        for text in line["text"].splitlines():
+            typer.echo(f"{line['at']} {line['node_name']} shard {line['shard']}: {text}")
 
 
 @app.command()

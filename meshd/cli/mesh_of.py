@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from meshd.adapters.clock import MissionClock
 from meshd.adapters.skyfiles import load_sky
-from meshd.cli.jobfile import read_file
 from meshd.ephemeris import Sky, find_city, format_time, parse_time
 from meshd.ephemeris.mean import mean_elements
 from meshd.ephemeris.sources import sky_from_constellation
+from meshd.jobs.cutting import read_file
 from meshd.router.offline import links_span
 from meshd.topology import ContactPlan, LinkPolicy, build_plan, policy_with
 from meshd.topology.changes import changes_between

@@ -147,6 +147,56 @@ def revoke(
 
 
 @app.command()
+def grant(
+    operator: Folder = None,
+    hours: Annotated[float, typer.Option("--hours", min=0.01, max=8_760)] = 24.0,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Of jobs; repeatable [all].")
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option("--slots", min=1, help="Shards under way at once [any].")
+    ] = None,
+    client: Annotated[
+        str | None, typer.Option("--client", help="Its peer id [whoever has the capability].")
+    ] = None,
+    narrow: Annotated[
+        str | None, typer.Option("--narrow", help="A capability to put these bounds on.")
+    ] = None,
+    signer: Annotated[
+        str | None,
+        typer.Option("--signer", help="The operator's id, to narrow without its folder."),
+    ] = None,
+    at: At = None,
+    json: Json = False,
+) -> None:
+    """Let a client put blobs and submit jobs, over libp2p, within bounds; or narrow what it has.
+
+    What is printed is a secret: whoever has it may use it, unless it names a client.
+
+    Example: meshd operator grant --operator acme --kind onnx --slots 8 --hours 2
+    """
+    from meshd.adapters import capability
+    from meshd.adapters.address import public_key_of
+    from meshd.adapters.authority import Authority
+    from meshd.ephemeris.timescale import format_time
+
+    until = _instant(at) + round(hours * HOUR)
+    who = NodeId(client) if client else None
+    if who is not None:
+        public_key_of(who)
+    bounds = capability.Bounds(until, tuple(kind or ()), slots, who)
+    if narrow is not None:
+        by = NodeId(signer) if signer else Authority.open(folder_of(operator)).id
+        token = capability.narrow(narrow, by, bounds)
+    else:
+        token = capability.grant(Authority.open(folder_of(operator)).seed(), bounds)
+    if json:
+        emit({"capability": token, "until": format_time(until)})
+    else:
+        typer.echo(token)
+
+
+@app.command()
 def show(operator: Folder = None, json: Json = False) -> None:
     """Who the operator is, and what it has signed.
 

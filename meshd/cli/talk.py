@@ -45,9 +45,13 @@ def exit_code(error: MeshError) -> int:
 
 
 def report(error: MeshError, json: bool) -> int:
-    """Say what is wrong in one line on stderr, with `json` on stdout too; the exit code."""
-    line = " ".join(error.message.split())
-    say(f"meshd: {line} [{error.code}]")
+    """Say what is wrong on stderr, with `json` on stdout too; the exit code.
+
+    One line; of a file that a person wrote a line for each fault.
+    """
+    lines = error.message.splitlines() if isinstance(error, InputError) else [error.message]
+    text = "\n".join(" ".join(line.split()) for line in lines)
+    say(f"meshd: {text} [{error.code}]")
     if json:
         emit({"error": {"code": error.code, "message": error.message}})
     return exit_code(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from meshd.client.mesh import ASK_S, Letter, Mesh
+from meshd.jobs.specification import Job
 from protocols.letter import INBOX
 
 T = TypeVar("T")
@@ -24,6 +25,22 @@ class AsyncMesh:
 
     async def nodes(self) -> list[dict[str, Any]]:
         return await self._run(self._mesh.nodes)
+
+    async def submit(self, job: Job | Path, **options: Any) -> str:
+        """As `Mesh.submit`."""
+        return await self._run(partial(self._mesh.submit, job, **options))
+
+    async def job(self, id: str) -> dict[str, Any]:
+        return await self._run(partial(self._mesh.job, id))
+
+    async def wait(self, id: str) -> dict[str, Any]:
+        return await self._run(partial(self._mesh.wait, id))
+
+    async def result(self, id: str) -> list[bytes]:
+        return await self._run(partial(self._mesh.result, id))
+
+    async def cancel(self, id: str) -> dict[str, Any]:
+        return await self._run(partial(self._mesh.cancel, id))
 
     async def send(self, node: str, body: bytes, **options: Any) -> str:
         """As `Mesh.send`."""

@@ -7,7 +7,7 @@ long as all else a command does.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -65,6 +65,12 @@ class Client:
     def lines(self, path: str) -> Iterator[Any]:
         """The objects of an NDJSON stream, as they come."""
         with self._ask("GET", path, None, None) as response:
+            while line := response.readline():
+                yield msgspec.json.decode(line)
+
+    def lines_of(self, path: str, **body: Any) -> Generator[Any]:
+        """The objects of an NDJSON stream that is asked for with a body."""
+        with self._ask("POST", path, msgspec.json.encode(body), None) as response:
             while line := response.readline():
                 yield msgspec.json.decode(line)
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meshd.client.connection import Client
+from meshd.client.connection import Client, job_path
+from meshd.jobs.building import build
+from meshd.jobs.document import Document
+from meshd.jobs.reading import check_job, read_job
+from meshd.jobs.specification import Job
 from protocols.errors import MeshError
 from protocols.letter import INBOX
 
@@ -42,6 +46,52 @@ class Mesh:
 
     def nodes(self) -> list[dict[str, Any]]:
         return list(self._client.get("/v1/nodes"))
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def submit(
+        self, job: Job | Path, id: str | None = None, folder: Path | None = None, split: int = 1
+    ) -> str:
+        """Hand a job to the mesh; its id. The same id with the same job again is that job.
+
+        `split` cuts its model into so many stages, each on the node that suits it.
+
+        A `Job` names its files from `folder`, or from where the program runs; a job file, from
+        where it lies. Raises InputError "bad-job-file" with every fault, or why it was refused.
+        """
+        if isinstance(job, Job):
+            document = Document(job.said(), {})
+            written = check_job(document, folder or Path.cwd(), "the job", "job")
+        else:
+            written = read_job(job)
+        spec = build(written, self._client.put_blob, split)
+        return str(self._client.post("/v1/jobs", spec=spec, id=id)["job"])
+
+    def job(self, id: str) -> dict[str, Any]:
+        """How a job stands, shard by shard."""
+        return dict(self._client.get(job_path(id)))
+
+    def wait(self, id: str) -> dict[str, Any]:
+        """Wait until a job is over, however it ends."""
+        last: dict[str, Any] = {}
+        for change in self._client.lines(job_path(id, "/events")):
+            last = change
+        if last.get("event") != "ended":
+            raise MeshError("daemon-gone", "the daemon ended before the job")
+        return last
+
+    def result(self, id: str) -> list[bytes]:
+        """What its shards put out, in their order; asked of the daemon that is the job's sink."""
+        rows = self._client.get(job_path(id, "/result"))
+        return [self._client.blob(row["cid"]) for row in rows]
+
+    def logs(self, id: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:
+        """What its shards have said on standard error: text with its shard, node and instant."""
+        asked = "yes" if follow else "no"
+        yield from self._client.lines(job_path(id, f"/logs?follow={asked}"))
+
+    def cancel(self, id: str) -> dict[str, Any]:
+        return dict(self._client.post(job_path(id, "/cancel")))
 
     # --- letters --------------------------------------------------------------------------------
 

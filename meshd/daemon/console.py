@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from meshd.daemon.entrance import Entrance
 from meshd.daemon.events import Events
+from meshd.daemon.fetches import Fetches
 from meshd.daemon.judgement import Judgement
 from meshd.daemon.metrics import Metrics
 from meshd.daemon.names import Names
@@ -50,6 +51,7 @@ class Console:
         self._entrance = Entrance(daemon, self._names)
         self._probes = Probes(daemon, self._names)
         self._work = Work(daemon, self._names)
+        self._fetches = Fetches(daemon, self._names)
         self._post = Post(daemon, self._names)
         self.events = Events(daemon, self._names)
         self._metrics = Metrics(daemon, self.events, self._names)
@@ -276,6 +278,9 @@ class Console:
     def watch(self, name: str) -> AsyncIterator[Json]:
         return self._work.watch(name)
 
+    def logs(self, name: str, *, follow: bool) -> AsyncIterator[Json]:
+        return self._work.logs(name, follow=follow)
+
     def blobs(self) -> list[Json]:
         return self._work.blobs()
 
@@ -284,6 +289,12 @@ class Console:
 
     def get_blob(self, cid: str) -> tuple[int, Iterator[bytes]]:
         return self._work.get_blob(cid)
+
+    def fetch_blob(self, cid: str, node: str) -> AsyncIterator[Json]:
+        return self._fetches.fetch(cid, node)
+
+    async def keep_blob(self, cid: str, kept: bool) -> Json:
+        return await self._fetches.keep(cid, kept)
 
     def stop(self) -> None:
         self._daemon.stop()

@@ -10,6 +10,7 @@ from meshd.daemon.names import Names
 from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
 from meshd.seam import (
+    BlobFailed,
     ElementsHeard,
     LetterArrived,
     LetterKept,
@@ -101,12 +102,10 @@ class Events:
                 return self._stamped(
                     "packet-lost", packet=packet, port=port, to=name(to), code=code, node=name(node)
                 )
-            case LetterKept(letter=letter):
-                return self._stamped("letter-kept", letter=letter)
-            case LetterSettled(letter=letter, destination=to, code=code):
-                return self._stamped("letter-settled", letter=letter, to=name(to), code=code)
-            case LetterArrived(number=number, port=port):
-                return self._stamped("letter-arrived", number=number, port=port)
+            case BlobFailed(cid=cid, code=code):
+                return self._stamped("blob-failed", cid=cid, code=code)
+            case LetterKept() | LetterSettled() | LetterArrived():
+                return self._letter(happening)
             case ElementsHeard(orbit=orbit):
                 at = format_time(orbit.at)
                 return self._stamped("elements", satellite=orbit.name, count_from=at)
@@ -115,3 +114,14 @@ class Events:
                 return self._stamped(
                     "job", job=job, what=what, shard=shard, node=who, code=code or None
                 )
+
+    def _letter(self, happening: LetterKept | LetterSettled | LetterArrived) -> Json:
+        match happening:
+            case LetterKept(letter=letter):
+                return self._stamped("letter-kept", letter=letter)
+            case LetterSettled(letter=letter, destination=to, code=code):
+                return self._stamped(
+                    "letter-settled", letter=letter, to=self._names.name_of(to), code=code
+                )
+            case LetterArrived(number=number, port=port):
+                return self._stamped("letter-arrived", number=number, port=port)

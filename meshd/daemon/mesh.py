@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -181,7 +181,7 @@ class Mesh:
                 await watcher.next()
                 job = at.node.scheduler.book.find(JOB)
                 if not killed and job is not None and job.count(Phase.FINISHED) >= 1:
-                    killed, lost = self._kill_holder(job, ends)
+                    killed, lost = self._kill_holder(job, {*ends, *self._gateways(ends)})
                     if killed:
                         tell(f"{killed} killed while it held {lost} of the shards")
         seconds = trio.current_time() - started
@@ -208,14 +208,20 @@ class Mesh:
         )
         at.driver.post(JobSubmitted(JOB, msgspec.msgpack.encode(spec)))
 
-    def _kill_holder(self, job: JobView, spared: tuple[str, ...]) -> tuple[str, int]:
+    def _gateways(self, ends: tuple[str, ...]) -> Iterator[str]:
+        """Who the ends hold links with: without one, an end may be dark until the next passes."""
+        for end in ends:
+            for neighbour in self.daemons[end].node.neighbours.view():
+                yield self.fleet.name_of(neighbour.node)
+
+    def _kill_holder(self, job: JobView, spared: set[str]) -> tuple[str, int]:
         """Kill the satellite that holds most shards still at work, else undelivered; then by name.
 
         Returns its name and how many it held; ("", 0) when no satellite holds any.
         """
         working = self._holders(job, Phase.HELD)
         undelivered = self._holders(job, Phase.FINISHED)
-        names = sorted({*working, *undelivered} & self.daemons.keys() - set(spared))
+        names = sorted({*working, *undelivered} & self.daemons.keys() - spared)
         if not names:
             return "", 0
         victim = max(names, key=lambda name: (working[name], undelivered[name]))

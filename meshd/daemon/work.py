@@ -17,6 +17,7 @@ from meshd.daemon.probes import until
 from meshd.driver import Happening
 from meshd.ephemeris.timescale import format_time
 from meshd.jobs import checks
+from meshd.scheduler.log import Line
 from meshd.scheduler.states import JobView, Phase, ShardView, Status
 from meshd.seam import BlobStored, JobCancelled, JobSubmitted, ReportJob
 from protocols import cid as cids
@@ -107,7 +108,9 @@ class Work:
         job = self._view(name).job
 
         def about(happening: Happening) -> bool:
-            return isinstance(happening, ReportJob) and happening.job == job
+            if not isinstance(happening, ReportJob) or happening.job != job:
+                return False
+            return happening.what != "said"
 
         with self._daemon.driver.watch(about) as watcher:
             view = self._view(job)
@@ -120,6 +123,26 @@ class Work:
                 if isinstance(report, ReportJob):
                     yield {**self._report(report), **self._summary(view)}
             yield {"event": "ended", **self._summary(view)}
+
+    async def logs(self, name: str, *, follow: bool) -> AsyncIterator[Json]:
+        """What its shards have said on standard error; with `follow` what they say till its end."""
+        job = self._view(name).job
+        book = self._daemon.node.scheduler.book
+
+        def about(happening: Happening) -> bool:
+            return isinstance(happening, ReportJob) and happening.job == job
+
+        with self._daemon.driver.watch(about) as watcher:
+            number = 0
+            while True:
+                over = self._view(job).row.status is not Status.RUNNING
+                for line in book.log(job).since(number):
+                    yield self._line(line)
+                    number = line.number + 1
+                if over or not follow:
+                    return
+                with trio.move_on_after(LOOK_S):
+                    await watcher.next()
 
     def result(self, name: str) -> list[Json]:
         """The outputs of a finished job whose results end here, in order of shards.
@@ -250,6 +273,16 @@ class Work:
             "node": report.node,
             "node_name": self._name(report.node),
             "event_code": report.code,
+        }
+
+    def _line(self, line: Line) -> Json:
+        return {
+            "number": line.number,
+            "at": format_time(line.at),
+            "shard": line.shard,
+            "node": line.node,
+            "node_name": self._name(line.node),
+            "text": line.text,
         }
 
     def _name(self, node: NodeId | None) -> str | None:

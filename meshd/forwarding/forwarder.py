@@ -23,6 +23,7 @@ from meshd.seam import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
+    PayloadTaken,
     RoutesChanged,
     Started,
     Woke,
@@ -177,6 +178,8 @@ class Forwarder:
             return []
         dropped = self._drop(key)
         effects: list[Effect] = []
+        if custody.packet.priority is Priority.BULK and key[1] == 1:
+            effects.append(PayloadTaken(key[0]))
         for waiting in self._hold.queued_for((node, custody.packet.priority)):
             custody = self._hold.packets[waiting]
             if self._hold.crowded(node, custody.packet):

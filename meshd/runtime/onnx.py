@@ -51,8 +51,7 @@ class Models:
         feed = arrays.united([arrays.read(source) for source in sources])
         session = self._session(cid, model)
         if len(sources) > 1:
-            known = {given.name for given in session.get_inputs()}
-            feed = {name: array for name, array in feed.items() if name in known} or feed
+            feed = _those_named(feed, [given.name for given in session.get_inputs()])
         if list(feed) == [""]:
             feed = {session.get_inputs()[0].name: feed[""]} if session.get_inputs() else {}
         names = [output.name for output in session.get_outputs()]
@@ -87,6 +86,15 @@ class Outputs:
             message = f"the output is {exact} bytes of arrays; the limit is {bytes_max} as .npz"
             raise MeshError("output-limit", message)
         arrays.write(target, self.arrays)
+
+
+def _those_named(feed: dict[str, Array], names: list[str]) -> dict[str, Array]:
+    """The arrays that a model names; one without a name is its first input that nobody gave."""
+    found = {name: array for name, array in feed.items() if name in names}
+    missing = [name for name in names if name not in found]
+    if "" in feed and missing:
+        found[missing[0]] = feed[""]
+    return found or feed
 
 
 def _load(model: Path) -> Any:

@@ -11,6 +11,9 @@ from meshd.seam import RunShard
 from protocols.errors import MeshError
 from protocols.types import Cid
 
+SAID = "said"
+"""Standard error of the last program, in the worker's folder: the pool reads it as it grows."""
+
 _TAIL_BYTES = 2000
 _TAIL_LINES = 5
 
@@ -33,13 +36,14 @@ class Room:
 
     @property
     def stderr(self) -> Path:
-        return self.folder / "stderr"
+        """Beside the room, as it is read to the end when that is gone."""
+        return self.folder.with_name(SAID)
 
     def furnish(self, shard: RunShard, blobs: Mapping[Cid, str]) -> None:
         """Put everything in its place: copies, as a program may do with its own what it likes."""
         for name in ("in", "files", "out"):
             (self.work / name).mkdir(mode=0o700, parents=True)
-        self.stderr.touch()
+        self.stderr.write_bytes(b"")
         with self.stdin.open("wb") as stdin:
             for cid in shard.inputs:
                 with Path(blobs[cid]).open("rb") as source:

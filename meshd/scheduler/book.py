@@ -10,6 +10,7 @@ from meshd.router.routes import Router
 from meshd.scheduler import stages
 from meshd.scheduler.ledger import Job, Ledger
 from meshd.scheduler.load import Loads
+from meshd.scheduler.log import Log
 from meshd.scheduler.mail import Mail
 from meshd.scheduler.placement import place
 from meshd.scheduler.states import JobRow, JobView, Phase, Status, specs
@@ -31,6 +32,7 @@ from protocols.job import (
     Ready,
     Release,
     Renew,
+    Said,
     Stored,
     Unfetched,
 )
@@ -53,7 +55,7 @@ FAILURES_MAX = 3
 
 DELIVERIES_MAX = 3
 
-Word: TypeAlias = Accept | Decline | Finished | Stored | Unfetched
+Word: TypeAlias = Accept | Decline | Said | Finished | Stored | Unfetched
 """What a holder or a sink says of one shard."""
 
 
@@ -69,6 +71,10 @@ class Book:
 
     def view(self) -> tuple[JobView, ...]:
         return tuple(job.view() for job in self._ledger.jobs.values())
+
+    def log(self, name: JobId) -> Log:
+        job = self._ledger.jobs.get(name)
+        return job.log if job else Log()
 
     def find(self, name: JobId) -> JobView | None:
         job = self._ledger.jobs.get(name)
@@ -132,6 +138,9 @@ class Book:
                     return []
                 job.watches[shard].declined += (source,)
                 return self._again(job, shard, code, now)
+            case Said(shard=shard, text=text):
+                job.log.add(now, shard, source, text)
+                return [ReportJob(job.name, "said", shard, source)]
             case Finished():
                 return self._finished(job, word, now)
             case Stored():

@@ -14,11 +14,12 @@ from meshd.seam import (
     Publish,
     RunShard,
     ShardFinished,
+    ShardSaid,
     StopShard,
 )
 from meshd.trust.trust import Trust
 from protocols.bounds import SHARDS_RENEWED_MAX
-from protocols.job import Accept, Decline, Finished, Leased, Offer, Release, Renew
+from protocols.job import Accept, Decline, Finished, Leased, Offer, Release, Renew, Said
 from protocols.record import Beacon
 from protocols.types import MILLISECOND, SECOND, Cid, Duration, Instant, JobId, NodeId
 
@@ -155,6 +156,13 @@ class Holder:
             if _run(lease) == event.run and holding.stage is Stage.RUNNING:
                 return [*self._done(lease, event, now), *self._start(now)]
         return [] if event.output is None else [BlobUnwanted(event.output)]
+
+    def said(self, event: ShardSaid, now: Instant) -> list[Effect]:
+        """Pass on what a shard says while it runs; nobody waits for it."""
+        for lease, holding in self._held.items():
+            if _run(lease) == event.run and holding.stage is Stage.RUNNING:
+                return [self._mail.send(holding.scheduler, Said(*lease, event.text), now)]
+        return []
 
     def wake(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []

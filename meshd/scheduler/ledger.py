@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from meshd.scheduler.log import Log
 from meshd.scheduler.states import (
     JOB_ROW,
     SHARD_ROW,
@@ -57,6 +58,7 @@ class Job:
     starved: bool = False
     mail: dict[PacketId, int] = field(default_factory=dict)
     """Offers and announcements on their way, by packet, with their shard."""
+    log: Log = field(default_factory=Log)
 
     @property
     def running(self) -> bool:

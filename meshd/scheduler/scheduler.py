@@ -23,6 +23,7 @@ from meshd.seam import (
     PayloadLost,
     RosterLoaded,
     ShardFinished,
+    ShardSaid,
     Started,
     Woke,
 )
@@ -73,6 +74,8 @@ class Scheduler:
                 return self.book.cancel(job, now)
             case ShardFinished():
                 return self.holder.finished(event, now)
+            case ShardSaid():
+                return self.holder.said(event, now)
             case BlobStored(cid=cid):
                 return [*self.holder.blob_stored(cid, now), *self.sink.blob_stored(cid, now)]
             case BlobFailed(cid=cid, code=code):

@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Protocol, TypeAlias
 
 from meshd.seam.effects import (
+    CloseBlob,
     CloseLink,
     ElementsHeard,
     LetterArrived,
     LetterKept,
     LetterSettled,
     Note,
+    OpenBlob,
     OpenLink,
     Persist,
     ReadBlob,
@@ -27,6 +29,8 @@ from meshd.seam.effects import (
     WriteBlob,
 )
 from meshd.seam.events import (
+    BlobKept,
+    BlobOpened,
     BlobRejected,
     BootstrapWanted,
     FrameReceived,
@@ -37,10 +41,12 @@ from meshd.seam.events import (
     LinkDown,
     LinkFailed,
     LinkUp,
+    PieceWritten,
     PlanLoaded,
     RecordsLoaded,
     RosterLoaded,
     ShardFinished,
+    ShardSaid,
     Started,
     Woke,
 )
@@ -58,6 +64,7 @@ from meshd.seam.signals import (
     PayloadArrived,
     PayloadLost,
     PayloadOffered,
+    PayloadTaken,
     Publish,
     RoutesChanged,
     Signal,
@@ -68,11 +75,14 @@ from protocols.types import Instant
 __all__ = [
     "Barred",
     "BlobFailed",
+    "BlobKept",
+    "BlobOpened",
     "BlobRejected",
     "BlobStored",
     "BlobUnwanted",
     "BlobWanted",
     "BootstrapWanted",
+    "CloseBlob",
     "CloseLink",
     "Effect",
     "ElementsHeard",
@@ -95,11 +105,14 @@ __all__ = [
     "Machine",
     "MessageReceived",
     "Note",
+    "OpenBlob",
     "OpenLink",
     "PayloadArrived",
     "PayloadLost",
     "PayloadOffered",
+    "PayloadTaken",
     "Persist",
+    "PieceWritten",
     "PlanLoaded",
     "Publish",
     "ReadBlob",
@@ -111,6 +124,7 @@ __all__ = [
     "RunShard",
     "SendFrame",
     "ShardFinished",
+    "ShardSaid",
     "Signal",
     "StandingWanted",
     "Started",
@@ -135,13 +149,18 @@ Event: TypeAlias = (
     | JobSubmitted
     | JobCancelled
     | ShardFinished
+    | ShardSaid
+    | BlobOpened
+    | PieceWritten
+    | BlobKept
     | BlobRejected
     | Signal
 )
 
 Effect: TypeAlias = (
-    OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | ReadBlob | WriteBlob
-    | ReleaseBlob | ReportJob | Note | ElementsHeard | LetterKept | LetterSettled
+    OpenLink | CloseLink | SendFrame | Persist | RunShard | StopShard | OpenBlob | CloseBlob
+    | ReadBlob | WriteBlob | ReleaseBlob | ReportJob | Note | ElementsHeard | LetterKept
+    | LetterSettled
     | LetterArrived | Signal
 )  # fmt: skip
 

@@ -74,9 +74,25 @@ class StopShard:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenBlob:
+    """A blob is to be fetched: answered by BlobOpened, with what is on disk of it already."""
+
+    cid: Cid
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBlob:
+    """A blob is fetched no more: what has come of it stays for another time, or goes."""
+
+    cid: Cid
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReadBlob:
     """Send `length` bytes of a blob from `offset` as the payload of a packet on port "blob"."""
 
+    packet: PacketId
     cid: Cid
     offset: int
     length: int
@@ -86,7 +102,9 @@ class ReadBlob:
 
 @dataclass(frozen=True, slots=True)
 class WriteBlob:
-    """Write a piece of a blob; the last piece is answered by BlobStored or BlobRejected."""
+    """Write a piece of a blob: answered by PieceWritten (several that follow each other by one),
+    BlobStored when it is whole, or BlobRejected.
+    """
 
     cid: Cid
     offset: int

@@ -116,6 +116,14 @@ class JobCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardSaid:
+    """A shard that runs has written to standard error."""
+
+    run: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShardFinished:
     """A worker ended; `code` is "ok" or why not ("wall-limit", "memory-limit", "crashed"...)."""
 
@@ -128,8 +136,32 @@ class ShardFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobOpened:
+    """What is on disk of a blob that is to be fetched: its size if known, and sorted intervals."""
+
+    cid: Cid
+    size: int | None
+    held: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PieceWritten:
+    cid: Cid
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobKept:
+    """A person wants a blob to stay here, also across restarts; or no more."""
+
+    cid: Cid
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BlobRejected:
-    """What arrived under this name does not hash to it."""
+    """What arrived under this name does not hash to it, or cannot be kept."""
 
     cid: Cid
     code: str

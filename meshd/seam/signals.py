@@ -60,6 +60,13 @@ class PayloadLost:
 
 
 @dataclass(frozen=True, slots=True)
+class PayloadTaken:
+    """The first hop has accepted a bulk payload of ours: there is room for another."""
+
+    packet: PacketId
+
+
+@dataclass(frozen=True, slots=True)
 class LinkReady:
     """A neighbour has greeted and is who it should be. `planned`: a predicted contact covers it."""
 
@@ -142,7 +149,9 @@ class RoutesChanged:
 
 @dataclass(frozen=True, slots=True)
 class BlobWanted:
-    """Fetch a blob from a node that has it, unless it is already here."""
+    """Fetch a blob from a node that has it, unless it is already here. Given up when nothing has
+    come of it for `lifetime_ns`.
+    """
 
     cid: Cid
     source: NodeId
@@ -151,7 +160,9 @@ class BlobWanted:
 
 @dataclass(frozen=True, slots=True)
 class BlobUnwanted:
-    """One BlobWanted (or a shard's output) less: without any left the blob may be dropped."""
+    """One BlobWanted (or a shard's output) less: without any left the blob may be dropped, and
+    if it is still on its way, that ends.
+    """
 
     cid: Cid
 
@@ -168,6 +179,7 @@ Signal: TypeAlias = (
     PayloadOffered
     | PayloadArrived
     | PayloadLost
+    | PayloadTaken
     | LinkReady
     | LinkLost
     | MessageReceived

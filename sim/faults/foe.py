@@ -14,8 +14,8 @@ from protocols.record import Body, LinkState, Presence, Record, Standing, Statem
 from protocols.tag import tag_of
 from protocols.types import HOUR, SECOND, Instant, NodeId
 from sim.chance import stream
+from sim.faults.traitor import treason
 from sim.host import Host
-from sim.scenario.actions import Lie
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -39,15 +39,18 @@ def accepted(packet: Packet) -> bytes:
     return protocols.LINK.encode(Accepted(packet.id, len(packet.hops)))
 
 
-def tell(world: World, host: Host, lie: Lie) -> None:
+def tell(world: World, host: Host, lie: str) -> None:
     """Send a lie over every greeted link of a node that is up."""
     if host.node is None:
         return
     for number, neighbour in enumerate(host.node.neighbours.view()):
         if not neighbour.ready:
             continue
-        records = _RECORDS[lie](world, host, number)
-        frame = protocols.LINK.encode(Records(tuple(records)))
+        if lie in _RECORDS:
+            records = _RECORDS[lie](world, host, number)
+            frame = protocols.LINK.encode(Records(tuple(records)))
+        else:
+            frame = treason(world, host, lie)
         world.links.send(host, SendFrame(neighbour.link, frame))
 
 

@@ -28,6 +28,7 @@ from sim.scenario.actions import (
     Slow,
     Swallow,
     Tell,
+    Treason,
 )
 
 
@@ -203,7 +204,7 @@ def _black_hole(rng: Random, place: Place) -> list[Action]:
     return [Swallow(nodes=_one(rng, place), at=_at(rng, place), lasting=_for(rng))]
 
 
-def _lie(lie: Lie) -> Draw:
+def _lie(lie: Lie | Treason) -> Draw:
     return lambda rng, place: [Tell(nodes=_one(rng, place), lie=lie, at=_at(rng, place))]
 
 
@@ -245,3 +246,8 @@ FAULTS: dict[str, Fault] = {
         *(Fault(f"{lie} record", _lie(lie)) for lie in get_args(Lie)),
     )
 }
+
+TREASONS: dict[str, Fault] = {
+    f"{treason} word": Fault(f"{treason} word", _lie(treason)) for treason in get_args(Treason)
+}
+"""What can be done only where there are operators: drawn apart."""

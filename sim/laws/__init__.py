@@ -8,6 +8,7 @@ from __future__ import annotations
 from sim.laws.bounds import Bounds
 from sim.laws.custody import Custody
 from sim.laws.durable import Durable
+from sim.laws.entitled import Entitled
 from sim.laws.law import Law
 from sim.laws.leases import Leases
 from sim.laws.letters import Letters
@@ -17,5 +18,5 @@ from sim.laws.records import Records
 from sim.laws.stages import Stages
 
 LAWS: tuple[type[Law], ...] = (
-    Packets, Custody, Letters, Records, Membership, Leases, Stages, Durable, Bounds,
+    Packets, Custody, Letters, Records, Entitled, Membership, Leases, Stages, Durable, Bounds,
 )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from meshd.blobs.fetch import FETCHES_MAX, WINDOW
+from meshd.blobs import serve
+from meshd.blobs.blobs import FETCHES_MAX, KEPT_MAX
+from meshd.blobs.fetch import WINDOW_FIRST, WINDOW_MAX, Fetch
 from meshd.forwarding.custody import FLIGHT_BYTES_MAX, HELD_BYTES_MAX, HELD_MAX, TIMERS_MAX
 from meshd.forwarding.forwarder import SEEN_MAX
 from meshd.gossip.gossip import TABLE_MAX
@@ -16,14 +19,23 @@ from meshd.node import Node
 from meshd.scheduler import book, holder, ledger, sink
 from meshd.seam import Effect, Event, FrameReceived
 from protocols import LinkMessage
-from protocols.bounds import DOUBTS_MAX, PAYLOAD_BYTES_MAX
-from protocols.types import Instant
+from protocols.bounds import CHUNK_BYTES_MAX, DOUBTS_MAX, PAYLOAD_BYTES_MAX
+from protocols.types import MINUTE, Instant
 from sim.host import Host
 from sim.laws.law import Law, require
 
 
 def _waits(peer: Peer) -> int:
     return len(peer.give) + len(peer.tell) + len(peer.later)
+
+
+def _ahead(fetch: Fetch) -> int:
+    """The window opens by one with each piece that comes."""
+    return max(0, len(fetch.asked) - math.ceil(fetch.come / CHUNK_BYTES_MAX))
+
+
+def _patience(fetch: Fetch) -> int:
+    return max((piece.again_at - piece.asked_at for piece in fetch.asked.values()), default=0)
 
 
 ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
@@ -49,8 +61,22 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
     "streams": (lambda n: len(n.letters.mailbox._read), mailbox.STREAMS_MAX),
     "fetches": (lambda n: len(n.blobs._fetches), FETCHES_MAX),
     "pieces asked for": (
-        lambda n: max((len(fetch.asked) for fetch in n.blobs._fetches.values()), default=0),
-        WINDOW,
+        lambda n: max((fetch.busy for fetch in n.blobs._fetches.values()), default=0),
+        WINDOW_MAX,
+    ),
+    "pieces asked for beyond those that came": (
+        lambda n: max(map(_ahead, n.blobs._fetches.values()), default=0),
+        WINDOW_FIRST,
+    ),
+    "patience with a piece": (
+        lambda n: max(map(_patience, n.blobs._fetches.values()), default=0),
+        10 * MINUTE,
+    ),
+    "blobs kept": (lambda n: len(n.blobs._kept), KEPT_MAX),
+    "pieces away": (lambda n: len(n.blobs._serving._away), serve.AWAY_MAX),
+    "pieces to be sent": (
+        lambda n: max(map(len, n.blobs._serving._queues.values()), default=0),
+        serve.QUEUED_MAX,
     ),
     "jobs": (lambda n: len(n.scheduler.book._ledger.jobs), book.JOBS_MAX + ledger.ENDED_MAX),
     "shards held": (lambda n: len(n.scheduler.holder._held), holder.HELD_MAX),

@@ -284,15 +284,30 @@ class Behave(_Action, frozen=True, kw_only=True, tag="behave"):
 
 
 Lie: TypeAlias = Literal["forged", "stale", "future", "equivocal", "poisoned"]
+Treason: TypeAlias = Literal[
+    "uncertified",
+    "borrowed",
+    "expired",
+    "expired hello",
+    "moved",
+    "impossible",
+    "revoking",
+]
 
 
 class Tell(_Action, frozen=True, kw_only=True, tag="tell"):
     """These nodes tell their neighbours a lie. `forged`: in the name of another; `stale`: what
     another said long ago; `future`: from an hour ahead; `equivocal`: two statements of one
-    sequence; `poisoned`: addresses that lead nowhere, and links to all at no cost."""
+    sequence; `poisoned`: addresses that lead nowhere, and links to all at no cost.
+
+    Where there are operators, too: `uncertified` and `borrowed`: a stranger is one of us, without
+    a certificate or with another's; `expired`, `expired hello`: our certificate is an old one;
+    `moved`: elements of another operator's satellite; `impossible`: those of our own, under
+    ground; `revoking`: nobody is one of us.
+    """
 
     nodes: Names
-    lie: Lie
+    lie: Lie | Treason
 
 
 class Recover(_Action, frozen=True, kw_only=True, tag="recover"):

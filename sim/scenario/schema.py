@@ -55,6 +55,8 @@ class NodeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roster: Literal["neighbours", "all", "none"] = "neighbours"
     """Whose signed presence a node is given before launch: of those its contacts lead to, of all,
     or of nobody."""
+    operators: Annotated[int, Meta(ge=0, le=8)] = 0
+    """How many operators certify the nodes, in turn; none: anyone is believed (heap driver)."""
     asleep: Names = ()
     """Nodes that wait for a `start` in the timeline."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from sim.chance import stream
-from sim.faults.registry import FAULTS, Place, seconds
+from sim.faults.registry import FAULTS, TREASONS, Place, seconds
 from sim.scenario.actions import Action, Submit
 from sim.scenario.schema import Flow, Letters, Link, Liveness, NodeRules, Scenario
 from sim.swarm.shapes import Mesh, draw_mesh
@@ -33,6 +33,10 @@ def draw(seed: int) -> Drawn:
     mesh = draw_mesh(rng, lasts_s + 600)
     place = Place(mesh.members, mesh.edges, WARM_S, HARM_S - 1)
     faults, timeline = _harm(rng, place)
+    loyal = stream(seed, "operators")
+    operators = loyal.choice((0, 0, 1, 2))
+    if operators:
+        timeline += _treason(loyal, place, faults)
     scenario = Scenario(
         name=f"swarm-{seed}",
         question="Does every promise hold, whatever goes wrong?",
@@ -44,7 +48,12 @@ def draw(seed: int) -> Drawn:
         contact_light=f"{rng.choice((2, 5, 15))}ms",
         cables=mesh.cables,
         link=Link(loss=rng.choice((0.0, 0.0, 0.0, 0.02))),
-        node=NodeRules(commit=f"{rng.choice((0, 0, 2, 10, 80))}ms", beats="frames"),
+        node=NodeRules(
+            commit=f"{rng.choice((0, 0, 2, 10, 80))}ms",
+            beats="frames",
+            operators=operators,
+            slots=3 if operators > 1 else 1,  # a third of one is nothing
+        ),
         packets=_packets(rng, mesh),
         letters=_letters(rng, mesh),
         jobs=(*_jobs(rng, mesh), *_staged(stream(seed, "stages"), mesh)),
@@ -66,6 +75,15 @@ def _harm(rng: Random, place: Place) -> tuple[Counter[str], list[Action]]:
             timeline += FAULTS[name].draw(rng, place)
             faults[name] += 1
     return faults, timeline
+
+
+def _treason(rng: Random, place: Place, faults: Counter[str]) -> list[Action]:
+    """What operators must be proof against, drawn apart from all other faults."""
+    timeline: list[Action] = []
+    for name in rng.sample(sorted(TREASONS), rng.randint(0, 3)):
+        timeline += TREASONS[name].draw(rng, place)
+        faults[name] += 1
+    return timeline
 
 
 def _packets(rng: Random, mesh: Mesh) -> tuple[Flow, ...]:

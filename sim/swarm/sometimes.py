@@ -17,6 +17,7 @@ SOMETIMES = (
     "a node heard its own voice from a life before",
     "a lie was refused: bad-signature",
     "a lie was refused: record-from-future",
+    "a statement was not believed of who may not say it",
     # links
     "a frame was mangled and its link ended",
     "a link ended: outbox-full",

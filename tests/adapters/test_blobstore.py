@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from meshd.adapters.blobpart import Part
 from meshd.adapters.blobstore import BlobStore, name_file
 from protocols.cid import cid_of
 from protocols.errors import MeshError
@@ -17,6 +18,7 @@ from protocols.types import Cid
 
 HELLO = b"hello world"
 NAME = cid_of(HELLO)
+OTHER = cid_of(b"other")
 
 
 @pytest.fixture
@@ -171,17 +173,105 @@ def test_unfinished_blobs_count_and_are_bounded(tmp_path: Path) -> None:
     assert store.bytes_used == 700
 
 
-def test_a_restart_forgets_pieces_and_nothing_else(store: BlobStore) -> None:
+def test_a_restart_goes_on_with_the_pieces_that_came(store: BlobStore) -> None:
     kept, released = store.put(b"kept"), store.put(b"released")
     store.release(released)
-    store.write(NAME, 0, b"hello", 11)
+    assert store.write(NAME, 0, b"hel", 11) == store.write(NAME, 6, b"wor", 11) == "partial"
     (store.folder / "notes.txt").write_text("not a blob")
-    (store.folder / NAME).symlink_to("/etc/passwd")
-    again = BlobStore(store.folder, 12)
+    (store.folder / "partial" / "new-0").write_text("half put by a client")
+    (store.folder / OTHER).symlink_to("/etc/passwd")
+    again = BlobStore(store.folder, 23)
     assert again.cids() == tuple(sorted((kept, released)))
-    assert again.bytes_used == len(b"keptreleased")
-    again.put(b"12345678")
-    assert again.has(kept) and not again.has(released)
+    assert again.bytes_used == len(b"keptreleased") + 11
+    assert again.resume(NAME) == (11, ((0, 3), (6, 9)))
+    assert again.resume(OTHER) == (None, ())
+    assert again.write(NAME, 3, b"lo ", 11) == "partial"
+    assert again.write(NAME, 9, b"ld", 11) == "stored"
+    assert again.get(NAME) == HELLO and again.has(kept)
+    assert {name.partition(".")[0] for name in files(again)} == {
+        kept,
+        released,
+        NAME,
+        OTHER,
+        "notes",
+    }
+
+
+@pytest.mark.parametrize("harm", ["byte", "end", "journal", "journal gone", "file gone"])
+def test_what_a_loss_of_power_took_has_not_come(store: BlobStore, harm: str) -> None:
+    store.write(NAME, 0, b"hello", 11)
+    store.write(NAME, 6, b"wor", 11)
+    part = store.folder / "partial" / NAME
+    journal = part.with_name(part.name + ".held")
+    match harm:
+        case "byte":
+            part.write_bytes(b"hello worl".replace(b"w", b"W"))
+        case "end":
+            part.write_bytes(b"hello wo")
+        case "journal":
+            journal.write_bytes(journal.read_bytes()[:-1])
+        case "journal gone":
+            journal.unlink()
+        case "file gone":
+            part.unlink()
+    again = BlobStore(store.folder, 1000)
+    size, held = again.resume(NAME)
+    assert (size, held) == ((None, ()) if "gone" in harm else (11, ((0, 5),)))
+    low = held[-1][1] if held else 0
+    assert again.write(NAME, low, HELLO[low:], 11) == "stored"
+    assert again.get(NAME) == HELLO
+
+
+def test_a_blob_whose_end_was_not_told_is_told_once_its_last_piece_comes_again(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BlobStore, "_finish", lambda self, cid, part: "killed here")
+    store.write(NAME, 0, HELLO, 11)
+    monkeypatch.undo()
+    again = BlobStore(store.folder, 1000)
+    assert again.resume(NAME) == (11, ())
+    assert again.write(NAME, 0, HELLO, 11) == "stored"
+
+
+def test_unfinished_blobs_that_nobody_fetches_go_after_the_cache(store: BlobStore) -> None:
+    cached = store.put(b"c" * 300)
+    store.release(cached)
+    for cid in (NAME, OTHER):
+        assert store.write(cid, 0, b"x", 200) == "partial"
+    store.close(NAME, keep=True)
+    store.put(b"1" * 301)
+    assert not store.has(cached) and store.bytes_used == 701
+    store.put(b"2" * 301)
+    assert store.resume(NAME) == (None, ())
+    assert store.resume(OTHER) == (200, ((0, 1),))
+    assert store.write(NAME, 0, b"x", 300) == "store-full"
+    store.close(OTHER, keep=False)
+    assert store.write(NAME, 0, b"x", 300) == "partial"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 40)), max_size=8), st.booleans())
+def test_a_part_holds_what_was_written_also_after_it_was_closed(
+    tmp_path: Path, runs: list[tuple[int, int]], closed: bool
+) -> None:
+    whole = bytes(range(100))
+    part = Part.begin(tmp_path / "part", 100)
+    wanted: set[int] = set()
+    for low, length in runs:
+        part.write(low, whole[low : low + length])
+        wanted |= set(range(low, min(100, low + length)))
+    if closed:
+        part.close()
+        resumed = Part.resume(part.path)
+        assert resumed is not None
+        part = resumed
+    held = {at for low, high in part.held for at in range(low, high)}
+    assert held == (wanted if len(wanted) < 100 or not closed else held)
+    for low, high in part.missing(0, 100):
+        part.write(low, whole[low:high])
+    assert part.finish() == cid_of(whole) and part.missing(0, 100) == []
+    part.drop()
+    assert list(tmp_path.glob("part*")) == []
 
 
 def test_a_file_is_adopted_under_its_name(store: BlobStore) -> None:

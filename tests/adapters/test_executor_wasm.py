@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import psutil
 import pytest
+import trio
 from wasmtime import wat2wasm
 from workbench import Bench
 
+from meshd.adapters.executor import HEARD_MAX
 from meshd.seam import ShardFinished
 from protocols.types import SECOND
 
@@ -183,3 +185,23 @@ async def test_commands_find_files_and_several_inputs(bench: Bench) -> None:
         "sh", "-c", "cat in/1 in/0 files/lib/x > out/result; cat", inputs=cids, files=files
     )
     assert put_out(bench, finished) == b"ab!"
+
+
+async def test_what_a_program_says_is_passed_on_while_it_runs_and_to_a_bound(bench: Bench) -> None:
+    script = "echo begun >&2; until [ -e go ]; do sleep 0.05; done; echo over >&2"
+    run_ = bench.order(kind="command", command=("sh", "-c", script))
+    with trio.fail_after(20):
+        while not bench.said:  # noqa: ASYNC110 - it says so when it has begun
+            await trio.sleep(0.02)
+    assert (bench.said[0].run, bench.said[0].text) == (run_, "begun\n")
+    (room,) = bench.pool._workers[0].folder.glob("run/work")
+    (room / "go").touch()
+    assert (await bench.answer(run_)).code == "ok"
+    assert "".join(said.text for said in bench.said) == "begun\nover\n"
+    bench.said.clear()
+    await bench.command("sh", "-c", "head -c 200000 /dev/zero | tr '\\0' x >&2")
+    heard = "".join(said.text for said in bench.said)
+    assert 60_000 < len(heard) <= HEARD_MAX and heard.endswith("not passed on]\n")
+    bench.said.clear()
+    await bench.command("true")
+    assert bench.said == []  # and nothing of the run before

@@ -16,7 +16,7 @@ from test_libp2p_kit import Station, identity, join, raw_host, raw_stream, stati
 from test_requests import DATA, NAME, RUNNING, Library, chunks, framed
 
 from meshd.adapters.libp2p import Limits
-from meshd.adapters.links_host import WINDOW_BYTES_MAX
+from meshd.adapters.links_host import UNREAD_PER_PEER_MAX, WINDOW_BYTES_MAX
 from meshd.adapters.requests import RequestLimits, Requests
 from meshd.seam import LinkDown, LinkUp
 from protocols import BLOB_STREAM, JOB_STREAM
@@ -130,3 +130,30 @@ async def test_peer_that_sends_beyond_its_window_is_hung_up_on() -> None:
                 most = max(most, sum(map(len, buffers)))
         await until(lambda: theirs.is_closed)
         assert 0 < most <= 2 * WINDOW_BYTES_MAX
+
+
+async def test_peer_that_fills_many_streams_is_hung_up_on_at_four_megabytes() -> None:
+    """Each of them within its window: a bound for one is none for all."""
+    library = Library(hold=trio.Event())
+    async with stations(1, requests=Requests(library)) as (a,), raw_host(9) as host:
+        made = [await connected(host, a) for _ in range(2)]
+        streams = []
+        for turn in range(8):
+            stream = await opened(host, made[turn % 2], JOB_PROTOCOL)
+            await stream.write(framed(Status(JobId("j"))))
+            stream.muxed_stream.send_window = WINDOW_BYTES_MAX
+            streams.append(stream)
+        network = a.links._host.get_network()
+        theirs = network.get_connections(ID.from_base58(identity(9).node_id))
+        most = 0
+        with (
+            suppress(StreamError, StreamClosed, StreamReset, trio.TooSlowError),
+            trio.fail_after(20),
+        ):
+            for _ in range(15):
+                for stream in streams:
+                    await stream.write(bytes(65_536))
+                    every = [c.muxed_conn.stream_buffers.values() for c in theirs]
+                    most = max(most, sum(len(buffer) for buffers in every for buffer in buffers))
+        await until(lambda: any(connection.is_closed for connection in theirs))
+        assert WINDOW_BYTES_MAX < most <= UNREAD_PER_PEER_MAX + 2 * 65_536

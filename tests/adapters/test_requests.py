@@ -12,6 +12,7 @@ import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair
 
 from meshd.adapters.links_stream import StreamLost
+from meshd.adapters.requests import Caller as Asking
 from meshd.adapters.requests import RequestLimits, Requests
 from protocols import BLOB_STREAM, JOB_STREAM
 from protocols.blob import Chunk
@@ -45,7 +46,7 @@ class Library:
     failure: Exception | None = None
     hold: trio.Event | None = None
 
-    async def job(self, request: JobRequest) -> State:
+    async def job(self, request: JobRequest, caller: Asking) -> State:
         if self.hold is not None:
             await self.hold.wait()
         if self.failure is not None:
@@ -59,7 +60,7 @@ class Library:
             piece = data[at : min(end, at + CHUNK_BYTES_MAX)]
             yield Chunk(request.cid, at, len(data), piece)
 
-    async def put(self, cid: Cid, size: int, data: AsyncIterator[bytes]) -> Kept:
+    async def put(self, cid: Cid, size: int, data: AsyncIterator[bytes], caller: Asking) -> Kept:
         if self.failure is not None:
             raise self.failure
         self.blobs[cid] = b"".join([piece async for piece in data])

@@ -12,7 +12,7 @@ import trio
 
 from meshd.adapters.blobstore import BlobStore
 from meshd.adapters.executor import Executor, WorkerPool
-from meshd.seam import Event, RunShard, ShardFinished
+from meshd.seam import Event, RunShard, ShardFinished, ShardSaid
 from protocols.types import SECOND
 
 MB = 1_000_000
@@ -25,11 +25,15 @@ class Bench:
         self.pool = pool
         self.blobs = BlobStore(folder, 200 * MB)
         self.posted: list[ShardFinished] = []
+        self.said: list[ShardSaid] = []
         self.executor = Executor(pool, self.blobs, self._post, **options)
         self._arrived = trio.lowlevel.ParkingLot()
         self._runs = 0
 
     def _post(self, event: Event) -> None:
+        if isinstance(event, ShardSaid):
+            self.said.append(event)
+            return
         assert isinstance(event, ShardFinished)
         self.posted.append(event)
         self._arrived.unpark_all()

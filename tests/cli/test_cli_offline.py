@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meshd.cli import jobfile, results, talk
+from meshd.cli import results, talk
+from meshd.jobs import cutting
 from protocols.errors import InputError, MeshError, NotFound
 from tests.cli.conftest import meshd
 
@@ -188,7 +189,7 @@ def npz(**arrays: Any) -> bytes:
 def test_rows_split_and_joined_are_the_same_rows(tmp_path: Path, shards: int) -> None:
     images = np.arange(7 * 4, dtype=np.float32).reshape(7, 4)
     (tmp_path / "x.npy").write_bytes(npy(images))
-    parts = jobfile.split_rows(tmp_path / "x.npy", shards)
+    parts = cutting.split_rows(tmp_path / "x.npy", shards)
     assert len(parts) == shards
     outputs = [npz(out=np.load(io.BytesIO(part))) for part in parts]
     with np.load(io.BytesIO(results.join(outputs))) as joined:
@@ -197,7 +198,7 @@ def test_rows_split_and_joined_are_the_same_rows(tmp_path: Path, shards: int) ->
 
 def test_named_arrays_are_split_together(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(npz(a=np.arange(5), b=np.arange(10).reshape(5, 2)))
-    first, second = jobfile.split_rows(tmp_path / "x.npz", 2)
+    first, second = cutting.split_rows(tmp_path / "x.npz", 2)
     with np.load(io.BytesIO(first)) as one, np.load(io.BytesIO(second)) as two:
         assert [len(one["a"]), len(one["b"]), len(two["a"]), len(two["b"])] == [3, 3, 2, 2]
 
@@ -214,14 +215,14 @@ def test_named_arrays_are_split_together(tmp_path: Path) -> None:
 def test_inputs_that_cannot_be_split(tmp_path: Path, data: bytes, shards: int, code: str) -> None:
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(InputError) as caught:
-        jobfile.split_rows(tmp_path / "x", shards)
+        cutting.split_rows(tmp_path / "x", shards)
     assert caught.value.code == code
 
 
 def test_lines_are_never_cut() -> None:
     text = b"a\nbb\nccc\ndddd"
     for shards in (1, 2, 3, 4):
-        parts = jobfile.split_lines(text, shards)
+        parts = cutting.split_lines(text, shards)
         assert len(parts) == shards
         assert b"".join(parts) == text
         assert all(part.endswith(b"\n") for part in parts[:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -137,6 +138,14 @@ class FakeBackend:
         self._answer()
         return len(self.stored), iter([self.stored[:10], self.stored[10:]])
 
+    async def fetch_blob(self, cid: str, node: str) -> AsyncIterator[Json]:
+        for event in ("progress", "stored"):
+            await trio.lowlevel.checkpoint()
+            yield {"cid": cid, "from": node, "event": event}
+
+    async def keep_blob(self, cid: str, kept: bool) -> Json:
+        return self._answer(cid=cid, kept=kept)
+
     def stop(self) -> None:
         self.stopped += 1
 
@@ -260,6 +269,17 @@ async def test_events_are_one_object_a_line(tmp_path: Path) -> None:
         assert response.headers["content-type"] == "application/x-ndjson"
         assert response.text.count("\n") == 3
         assert response.text.startswith('{"job":"abc","number":0}\n')
+
+
+async def test_a_fetch_is_a_stream_of_rows(tmp_path: Path) -> None:
+    async with serving(tmp_path, FakeBackend()) as client:
+        answer = await client.post("/v1/blobs/c/fetch", json={"node": "n"})
+        rows = [json.loads(line) for line in answer.text.splitlines()]
+        assert [(row["cid"], row["from"]) for row in rows] == [("c", "n")] * 2
+        assert [row["event"] for row in rows] == ["progress", "stored"]
+        kept = (await client.post("/v1/blobs/c/keep", json={"kept": True})).json()
+        assert (kept["cid"], kept["kept"]) == ("c", True)
+        assert refusal(await client.post("/v1/blobs/c/fetch", json={})) == (400, "bad-request")
 
 
 async def test_blobs_are_streamed_both_ways(tmp_path: Path) -> None:

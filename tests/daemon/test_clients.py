@@ -39,7 +39,7 @@ STRANGER = NodeId("12D3KooWStranger")
 
 async def ask(daemon: Daemon, *messages: Any) -> Any:
     """The one answer to a request, as the daemon's streams give it."""
-    blob = isinstance(messages[0], Get | Chunk)
+    blob = isinstance(messages[-1], Get | Chunk)
     async with trio.open_nursery() as nursery:
         protocol = BLOB_PROTOCOL if blob else JOB_PROTOCOL
         caller = call(nursery, daemon.requests, protocol, STRANGER)

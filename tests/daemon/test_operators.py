@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from meshd.adapters.authority import BOOK, CARD, KEY, Authority
+from meshd.adapters.capability import Bounds, grant
 from meshd.adapters.identity import load_or_create
 from meshd.adapters.trustfile import CERTIFICATE, certificate_text, read_trust
 from meshd.config import Config
@@ -21,19 +22,23 @@ from meshd.ephemeris import Elements, format_time
 from meshd.ephemeris.published import ORBIT_TTL_NS, orbit_of
 from meshd.ephemeris.succession import TICK_NS
 from meshd.seam import Note
+from protocols.client import Kept, Permit, Status, Submit
 from protocols.errors import InputError, MeshError, NotFound
-from protocols.types import HOUR, MINUTE, SECOND, NodeId
+from protocols.job import JobSpec, ShardSpec
+from protocols.types import HOUR, MINUTE, SECOND, JobId, NodeId
+from tests.adapters.test_requests import chunks
 from tests.daemon.conftest import Yard, until
+from tests.daemon.test_clients import ask
 from tests.daemon.test_renewal import SETS, omm
 from tests.topology.skies import NOON
 
-START, TICK = NOON + 2 * MINUTE, NOON + TICK_NS
+START = NOON + 2 * MINUTE
 DAY = 24 * HOUR
 
 
 @pytest.fixture
 async def quick(tmp_path: Path) -> AsyncIterator[Yard]:
-    """Mission time goes 25 times as fast, and begins eight minutes before a tick."""
+    """Mission time goes 25 times as fast."""
     shared = Shared.for_config(Config(epoch=format_time(START), speed=25.0))
     async with trio.open_nursery() as nursery, open_fleet(shared, tmp_path / "homes") as fleet:
         await nursery.start(shared.pool.run)
@@ -136,6 +141,11 @@ async def start_alone(yard: Yard, name: str, config: Config) -> None:
 # --- elements ---------------------------------------------------------------------------------
 
 
+def next_tick(yard: Yard) -> int:
+    """The first that is ten real seconds away."""
+    return -(-(yard.shared.clock.now() + 5 * MINUTE) // TICK_NS) * TICK_NS
+
+
 def manoeuvred(e: Elements) -> Elements:
     return replace(
         e, epoch=e.epoch + MINUTE, mean_anomaly_deg=(e.mean_anomaly_deg + 0.5) % 360, line1="",
@@ -156,16 +166,16 @@ async def test_a_manoeuvre_is_told_by_gossip_and_every_plan_changes(quick: Yard)
     quick.join(b, c)
     await until(lambda: linked(a, b) and linked(b, c))
     before = a.console.status()["plan"]["sky"]
-    moved = manoeuvred(SETS[0])
-    told = await a.console.publish(format_time(TICK), {"new.json": omm((moved,))})
+    moved, tick = manoeuvred(SETS[0]), next_tick(quick)
+    told = await a.console.publish(format_time(tick), {"new.json": omm((moved,))})
     assert told["taken"] == 1
     await until(lambda: all(len(d.console.elements()["waiting"]) == 1 for d in (a, b, c)))
-    assert quick.shared.clock.now() < TICK and c.console.status()["plan"]["sky"] == before
-    await until(lambda: quick.shared.clock.now() >= TICK, 60)
+    assert quick.shared.clock.now() < tick and c.console.status()["plan"]["sky"] == before
+    await until(lambda: quick.shared.clock.now() >= tick, 60)
     await until(lambda: all(d.console.status()["plan"]["sky"] != before for d in (a, b, c)))
     assert len({d.console.status()["plan"]["digest"] for d in (a, b, c)}) == 1
     with pytest.raises(MeshError) as refused:  # a may not move b
-        at = format_time(TICK + 2 * TICK_NS)
+        at = format_time(next_tick(quick))
         await a.console.publish(at, {"new.json": omm((manoeuvred(SETS[1]),))})
     assert refused.value.code == "not-entitled"
     d = await member(quick, "d", acme, catalog=(str(sky),))  # it was away, and catches up
@@ -183,7 +193,7 @@ async def test_an_operator_publishes_for_its_own_satellites(quick: Yard) -> None
 
     def signed(by: Authority, e: Elements) -> list[bytes]:
         now = quick.shared.clock.now()
-        records = by.say((orbit_of(e, TICK + TICK_NS),), now, ORBIT_TTL_NS)
+        records = by.say((orbit_of(e, next_tick(quick)),), now, ORBIT_TTL_NS)
         return [msgspec.msgpack.encode(record) for record in records]
 
     assert await a.console.records(signed(acme, manoeuvred(SETS[0]))) == {"taken": 1}
@@ -218,6 +228,32 @@ async def test_one_address_is_enough_and_is_kept(yard: Yard) -> None:
     await until(lambda: linked(d, b))
     await d.console.name_bootstrap(str(b.identity.node_id), False)
     assert d.console.bootstrap() == []
+
+
+# --- clients -----------------------------------------------------------------------------------
+
+
+async def test_clients_need_a_capability_where_there_are_operators(quick: Yard) -> None:
+    acme, rival = operator(quick, "acme"), operator(quick, "rival")
+    a = await member(quick, "a", acme, accept_jobs="yes", allow_command=True)
+    until_ = quick.shared.clock.now() + HOUR
+    bounds = Bounds(until_, kinds=("command",), slots=2)
+    permit = Permit(grant(acme.seed(), bounds))
+    spec = JobSpec("j", "command", (ShardSpec(command=("sleep", "30")),) * 2)
+    assert (await ask(a, Submit("one", spec))).code == "no-capability"
+    assert (await ask(a, *chunks(b"data"))).code == "no-capability"
+    foreign = Permit(grant(rival.seed(), bounds))
+    assert (await ask(a, foreign, Submit("one", spec))).code == "bad-capability"
+    assert isinstance(await ask(a, permit, *chunks(b"data")), Kept)
+    large = msgspec.structs.replace(spec, shards=spec.shards * 2)
+    assert (await ask(a, permit, Submit("one", large))).code == "capability-refused"
+    assert (await ask(a, permit, Submit("one", spec))).status == "running"
+    assert (await ask(a, permit, Submit("one", spec))).status == "running"  # the same job
+    assert (await ask(a, permit, Submit("two", spec))).code == "capability-refused"  # 2 and 2
+    await a.console.cancel("one")
+    assert (await ask(a, permit, Submit("two", spec))).status == "running"
+    assert (await ask(a, Status(JobId("two")))).status == "running"  # who knows it may ask
+    assert not any("right" in str(row) or permit.token in str(row) for row in a.console.jobs())
 
 
 # --- an operator's folder ---------------------------------------------------------------------

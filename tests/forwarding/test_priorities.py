@@ -21,7 +21,7 @@ from test_forwarder import (
 
 from meshd.forwarding import custody as limits
 from meshd.forwarding.forwarder import BUSY_MAX
-from meshd.seam import Effect, SendFrame
+from meshd.seam import Effect, PayloadTaken, SendFrame
 from protocols.forward import Accepted, Refused
 from protocols.priority import Priority
 from protocols.types import LinkId, PacketId
@@ -36,7 +36,8 @@ def test_bulk_crowds_out_nothing_but_bulk(monkeypatch: pytest.MonkeyPatch) -> No
     (sent,) = ship.offer(C)
     assert sent == to(B, packet())
     assert ship.get(B, Accepted(P, 1)) == []  # makes no room for bulk
-    (next_bulk,) = ship.get(B, Accepted(PacketId("q0"), 1))
+    taken, next_bulk = ship.get(B, Accepted(PacketId("q0"), 1))
+    assert taken == PayloadTaken(PacketId("q0"))  # whoever offers bulk may offer more
     assert isinstance(next_bulk, SendFrame) and next_bulk.priority is Priority.BULK
 
 

@@ -13,7 +13,8 @@ import tests.mutants.letters
 import tests.mutants.membership
 import tests.mutants.packets
 import tests.mutants.records
-import tests.mutants.stages  # noqa: F401 - importing registers
+import tests.mutants.stages
+import tests.mutants.trust  # noqa: F401 - importing registers
 from sim.swarm.trial import Trial, try_seed
 from tests.mutants.registry import MUTANTS
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from meshd.blobs import fetch as fetching
-from meshd.blobs.fetch import Blobs
+from meshd.blobs.blobs import Blobs
+from meshd.blobs.fetch import Fetch
 from meshd.scheduler import book as booking
 from meshd.scheduler.book import Book
 from meshd.scheduler.holder import Holder
@@ -13,6 +14,7 @@ from meshd.scheduler.ledger import Ledger
 from meshd.scheduler.sink import Sink
 from meshd.scheduler.states import Phase
 from meshd.seam import BlobUnwanted, Persist, ReportJob
+from protocols.bounds import WANT_BYTES_MAX
 from tests.mutants.registry import mutant
 
 
@@ -124,9 +126,9 @@ def blobs_kept_for_ever(original):
     return drop
 
 
-@mutant("all pieces of a blob are asked for at once", fetching, "WINDOW")
+@mutant("all pieces of a blob are asked for at once", Fetch, "next")
 def no_window(original):
-    return 1_000
+    return lambda self, share: self.gaps.take(WANT_BYTES_MAX) if self.gaps else None
 
 
 @mutant("a piece that was lost is not asked for again", fetching, "PIECE_MARGIN_NS")

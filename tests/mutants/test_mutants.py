@@ -18,7 +18,8 @@ CAUGHT_AT = {
     "no-lease-epoch-check": 24, "wake-lost": 20, "read-twice": 59, "no-order": 5,
     "letter-sent-once": 21, "letters-not-restored": 21, "custody-not-restored": 21,
     "started-unfed": 1, "stale-output-fed": 38, "served-too-early": 1,
-    "lost-output-not-made-again": 21,
+    "lost-output-not-made-again": 21, "expiry-not-checked": 25, "neighbours-not-certified": 25,
+    "impossible-elements-taken": 6, "certificate-of-another": 6, "anybody-revokes": 2,
 }  # fmt: skip
 """Hints: where the swarm first noticed, if not at seed 0."""
 

@@ -205,7 +205,13 @@ def said_codes() -> set[str]:
         *(f"meshd/{x}" for x in ("forwarding", "gossip", "blobs", "letters", "scheduler", "trust")),
     ]
     paths = [path for home in homes for path in (ROOT / home).glob("*.py")]
-    answers = ("adapters/requests.py", "daemon/clients.py", "daemon/work.py", "daemon/names.py")
+    answers = (
+        "adapters/requests.py",
+        "adapters/capability.py",
+        "daemon/clients.py",
+        "daemon/work.py",
+        "daemon/names.py",
+    )
     for path in (*paths, *(ROOT / "meshd" / name for name in answers)):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             values: list[ast.expr] = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from test_book import OTHER, OUT, A, Desk, J, mail, told
 
 from meshd.scheduler import book as booking
+from meshd.scheduler.log import CHARS_MAX
 from meshd.scheduler.states import Phase, Status
 from meshd.seam import Effect, Persist
-from protocols.job import Accept, Finished, Input, Offer, Ready, Release, ShardSpec, Stored
+from protocols.job import Accept, Finished, Input, Offer, Ready, Release, Said, ShardSpec, Stored
 from protocols.types import SECOND, NodeId
 
 T0 = 1_000 * SECOND
@@ -104,6 +105,21 @@ def test_outputs_made_for_others_outlive_a_restart_of_the_scheduler() -> None:
     assert (offer.shard, offer.epoch, offer.inputs) == (1, 2, (Input(OUT, first),))
     effects = after.book.wake(T0 + booking.RESTORED_NS)
     assert ("replaced", 0, "lease-expired") in told(effects)  # its holder was never heard of
+
+
+def test_what_a_shard_says_is_kept_under_a_bound_and_only_from_its_holder() -> None:
+    desk = Desk()
+    ((node, _),) = offers(desk.submit(shards=WAY[:1]))
+    assert told(desk.book.hear(node, Said(J, 0, 1, "hello"), T0)) == [("said", 0, "")]
+    desk.book.hear(NodeId("stranger"), Said(J, 0, 1, "lie"), T0)
+    desk.book.hear(node, Said(J, 0, 9, "of another lease"), T0)
+    assert [line.text for line in desk.book.log(J).since(0)] == ["hello"]
+    for number in range(40):
+        desk.book.hear(node, Said(J, 0, 1, f"{number}" * 2_000), T0)
+    kept = desk.book.log(J).since(0)
+    assert sum(len(line.text) for line in kept) <= CHARS_MAX
+    assert kept[-1].number == 40 and kept[-1].text.startswith("3939")
+    assert desk.book.log(J).since(40) == kept[-1:]
 
 
 def test_results_are_what_nobody_takes() -> None:

@@ -11,7 +11,7 @@ from protocols.types import SECOND
 from sim.cli import app
 from sim.faults.clock import SkewedClock
 from sim.faults.noise import Noise, mangled
-from sim.faults.registry import FAULTS
+from sim.faults.registry import FAULTS, TREASONS
 from sim.scenario.errors import ScenarioError
 from sim.scenario.reading import parse
 from sim.scenario.writing import to_toml
@@ -42,7 +42,7 @@ def test_every_drawn_scenario_reads_back_as_it_was_written():
 
 def test_every_fault_is_drawn_by_some_seed():
     drawn = set().union(*(draw(seed).faults for seed in range(100)))
-    assert drawn == set(FAULTS)
+    assert drawn == {*FAULTS, *TREASONS}
 
 
 def test_a_seed_draws_and_runs_the_same_again():

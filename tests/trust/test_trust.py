@@ -358,7 +358,19 @@ def test_a_foreign_operator_gets_a_third_of_the_slots() -> None:
 
     def answer(scheduler: NodeId, shard: int) -> object:
         offer = Offer(
-            JobId("j"), shard, 1, "command", None, None, ("true",), Limits(), SECOND, MINUTE
+            JobId("j"),
+            shard,
+            1,
+            "command",
+            None,
+            (),
+            (),
+            ("true",),
+            Limits(),
+            SECOND,
+            MINUTE,
+            EVER,
+            0,
         )
         mail = holder.offered(scheduler, offer, T0)[0]
         word = protocols.JOB.decode(mail.payload)  # type: ignore[union-attr]
