@@ -12,6 +12,7 @@ from meshd.forwarding.forwarder import Forwarder
 from meshd.forwarding.neighbours import Neighbours
 from meshd.gossip.gossip import Gossip
 from meshd.letters.letters import Letters
+from meshd.membership.membership import PRESENCE_TTL_NS, Membership
 from meshd.router.routes import Router
 from meshd.scheduler.holder import WorkPolicy
 from meshd.scheduler.scheduler import Scheduler
@@ -30,6 +31,7 @@ from meshd.seam import (
     FrameReceived,
     JobCancelled,
     JobSubmitted,
+    Judged,
     Learnt,
     LetterPosted,
     LetterTaken,
@@ -62,9 +64,8 @@ from protocols.bounds import ADDRESSES_MAX
 from protocols.forward import Accepted, Packet, Refused
 from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.record import Presence, Signer, Verifier
-from protocols.types import HOUR, Instant, NodeId
+from protocols.types import Duration, Instant, NodeId
 
-PRESENCE_TTL_NS = 24 * HOUR
 OWN_PORTS = ("job", "blob", "letter", "ping", "report")
 """Payload ports that machines of the node itself listen on; the rest is for applications."""
 
@@ -80,6 +81,9 @@ class NodeConfig:
     trust: TrustPolicy = field(default_factory=TrustPolicy)
     bootstrap: tuple[tuple[NodeId, str], ...] = ()
     """Nodes with their addresses to join the mesh by when no other is there."""
+    beat_ns: Duration = 0
+    """How long a link may be silent before it is asked (`forwarding.pulse`); 0: it is told of
+    silence."""
 
 
 class Node:
@@ -90,9 +94,10 @@ class Node:
         me = config.node
         self.router = Router(me)
         self.trust = Trust(me, config.trust, verifier)
-        self.neighbours = Neighbours(me, config.name, self.router, self.trust)
+        self.neighbours = Neighbours(me, config.name, self.router, self.trust, config.beat_ns)
         self.bootstrap = Bootstrap(self.neighbours, config.bootstrap)
         self.forwarder = Forwarder(me, self.router, self.neighbours)
+        self.membership = Membership(me, self.router)
         self.gossip = Gossip(me, rng, signer, verifier, self.trust)
         self.blobs = Blobs(me, self.router)
         self.letters = Letters(me, self.router)
@@ -100,6 +105,7 @@ class Node:
         self._machines: tuple[Machine, ...] = (
             self.trust,
             self.router,
+            self.membership,
             self.neighbours,
             self.bootstrap,
             self.forwarder,
@@ -118,7 +124,7 @@ class Node:
         router, neighbours, forwarder = self.router, self.neighbours, self.forwarder
         bootstrap = self.bootstrap
         gossip, blobs, letters = self.gossip, self.blobs, self.letters
-        scheduler, trust = self.scheduler, self.trust
+        membership, scheduler, trust = self.membership, self.scheduler, self.trust
         return {
             Started: (trust, gossip, blobs, neighbours, bootstrap, forwarder, letters, scheduler),
             LinkUp: (neighbours,),
@@ -128,16 +134,17 @@ class Node:
             RecordsLoaded: (gossip,),
             StandingWanted: (neighbours,),
             BootstrapWanted: (bootstrap,),
-            PlanLoaded: (router, neighbours),
-            RosterLoaded: (trust, router, neighbours, gossip, scheduler),
-            LinkReady: (router, bootstrap, forwarder, gossip),
-            LinkLost: (router, bootstrap, forwarder, gossip),
+            PlanLoaded: (router, membership, neighbours),
+            RosterLoaded: (trust, router, membership, neighbours, gossip, scheduler),
+            LinkReady: (router, membership, bootstrap, forwarder, gossip),
+            LinkLost: (router, membership, bootstrap, forwarder, gossip),
             MessageReceived: (),  # by what it says:
             **dict.fromkeys((Packet, Accepted, Refused), (forwarder,)),
             **dict.fromkeys((Digest, Listing, Have, Ask, Records), (gossip,)),
             Publish: (gossip,),
-            Learnt: (trust, router, neighbours, scheduler),
-            Barred: (router, gossip, neighbours, scheduler),
+            Learnt: (trust, router, membership, neighbours, scheduler),
+            Judged: (router,),
+            Barred: (router, gossip, neighbours, membership, scheduler),
             RoutesChanged: (forwarder,),
             PayloadOffered: (forwarder,),
             PayloadArrived: (forwarder, blobs, letters, scheduler, echo),

@@ -2,7 +2,7 @@
 
 | where                      | messages                                                        |
 |----------------------------|-----------------------------------------------------------------|
-| stream `/meshd/link/1.0.0` | Hello, Packet, Accepted, Refused,                               |
+| stream `/meshd/link/1.0.0` | Hello, Beat, Packet, Accepted, Refused,                         |
 |                            | Digest, Listing, Have, Ask, Records                             |
 | packet port "job"          | Offer, Accept, Decline, Renew, Finished, Release,               |
 |                            | Ready, Stored, Unfetched                                        |
@@ -30,10 +30,10 @@ from protocols.forward import Accepted, Packet, Refused, Undelivered
 from protocols.gossip import Ask, Digest, Have, Listing, Records
 from protocols.job import JobMessage
 from protocols.letter import LetterMessage
-from protocols.link import Hello
+from protocols.link import Beat, Hello
 
 LinkMessage: TypeAlias = (
-    Hello | Packet | Accepted | Refused | Digest | Listing | Have | Ask | Records
+    Hello | Beat | Packet | Accepted | Refused | Digest | Listing | Have | Ask | Records
 )
 
 T = TypeVar("T")

@@ -9,8 +9,9 @@ from protocols.certificate import Sealed
 
 PROTOCOL = "/meshd/link/1.0.0"
 VERSION = 3
-"""3: certificates, what operators say by gossip, and packets have a priority. 2: gossip announces,
-and sums what it holds (`protocols.gossip`). 1 listed all of it."""
+"""3: certificates, what operators say by gossip, packets have a priority, and silence on a link is
+broken by a `Beat`. 2: gossip announces, and sums what it holds (`protocols.gossip`). 1 listed all
+of it."""
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
@@ -31,3 +32,12 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """`sent_at` of the hello this one answers, or 0 for the first."""
     certificate: Sealed | None = None
     """That the sender is one of an operator's own; None where it has none."""
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
+    """Are you there? Said where nothing was heard for a while; answered at once, which measures the
+    round trip: `answers` is the `sent_at` of the beat it answers, or 0 in one that asks.
+    """
+
+    sent_at: Nanoseconds
+    answers: Nanoseconds = 0

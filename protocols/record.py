@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from protocols.bounds import (
     ADDRESSES_MAX,
+    DOUBTS_MAX,
     RECORD_BYTES_MAX,
     SPEED_MAX,
     STANDING_MAX,
@@ -77,6 +78,23 @@ class LinkState(msgspec.Struct, frozen=True, array_like=True, tag="links"):
     down: Annotated[tuple[Tag, ...], Meta(max_length=STANDING_MAX)]
 
 
+class Doubt(msgspec.Struct, frozen=True, array_like=True):
+    """A neighbour that was silent over a contact, by its tag, and the epoch at which it was known:
+    when its presence was issued.
+    """
+
+    peer: Tag
+    epoch: Nanoseconds
+
+
+class Doubts(msgspec.Struct, frozen=True, array_like=True, tag="doubts"):
+    """Whom an author could not hear where it should have. Who is there says its presence anew: that
+    is another epoch, of which nobody has doubted it.
+    """
+
+    peers: Annotated[tuple[Doubt, ...], Meta(max_length=DOUBTS_MAX)]
+
+
 class Orbit(msgspec.Struct, frozen=True, array_like=True, tag="orbit"):
     """New elements of one satellite (SGP4's mean elements), and from when all nodes plan by them.
 
@@ -108,12 +126,13 @@ class Orbit(msgspec.Struct, frozen=True, array_like=True, tag="orbit"):
         return str(self.norad_id or self.name)
 
 
-Body: TypeAlias = Presence | Beacon | LinkState | Revocations | Orbit
+Body: TypeAlias = Presence | Beacon | LinkState | Doubts | Revocations | Orbit
 
 KINDS: dict[type, str] = {
     Presence: "presence",
     Beacon: "beacon",
     LinkState: "links",
+    Doubts: "doubts",
     Revocations: "revocations",
     Orbit: "orbit",
 }

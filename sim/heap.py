@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from meshd.ephemeris import parse_duration
+from meshd.forwarding.pulse import BEAT_NS
 from meshd.scheduler.holder import WorkPolicy
 from protocols.cid import cid_of
 from protocols.errors import InputError
@@ -197,6 +198,7 @@ def make_world(scenario: Scenario, setting: Setting, seed: int) -> World:
         loss=scenario.link.loss,
         commit_ns=parse_duration(node.commit),
         roster=node.roster,
+        beat_ns=BEAT_NS if node.beats == "frames" else 0,
         crypto=node.crypto,
         operators=node.operators,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from meshd.node import PRESENCE_TTL_NS, Node, NodeConfig
+from meshd.membership.membership import PRESENCE_TTL_NS
+from meshd.node import Node, NodeConfig
 from protocols.record import Body, Presence, Record, Signer, Statement, sign
 from protocols.types import Instant, LinkId, NodeId
 from sim.faults.clock import SkewedClock

@@ -11,8 +11,10 @@ from meshd.seam import CloseLink, FrameReceived, LinkDown, LinkFailed, LinkUp, O
 from protocols.errors import ProtocolError
 from protocols.types import SECOND, Instant, LinkId
 from sim.faults import foe
+from sim.faults.stall import Stall
 from sim.host import Host
 from sim.medium import Link, Medium, Path, Ride, Waiting, Way
+from sim.silence import lost_after, noticed_at
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -26,7 +28,7 @@ TCP, ten Noise and yamux with what agrees on them, four the stream and its proto
 takes under the full driver (tests/parity)."""
 
 SILENCE_NS = 5 * SECOND
-"""How long an end takes to notice that nothing passes any more."""
+"""How long a connection takes to break where nothing passes; who listens notices before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Links:
         other.links[link.id] = link
         if path.finish is not None:
             self._down_at(other, link, "contact-ended", path.finish + SILENCE_NS)
+        if world.physics.loss and not world.physics.beat_ns:
+            self._foresee_loss(other, link)
         world.schedule(world.now + path.light(world.now), self._answered, (dial, link))
         world.deliver(other, LinkUp(link.id, host.id, False, host.address))
 
@@ -216,8 +220,44 @@ class Links:
         for host in world.hosts.values():
             for link in host.links.values():
                 if not self._medium.joined(*link.ends):
-                    at = world.now + SILENCE_NS
+                    at = self._noticed_at(host, link)
                     world.schedule(at, self._silent, (host, host.life, link))
+
+    def _noticed_at(self, host: Host, link: Link) -> Instant:
+        """When an end gives up a link over which nothing passes from now on. Its node may be before
+        that, where it asks.
+        """
+        now = self._world.now
+        if self._world.physics.beat_ns:
+            return now + SILENCE_NS
+        return max(now, noticed_at(link, link.side(host.index), now))
+
+    def stand_still(self, host: Host) -> None:
+        """A node stands still: who listens to it notices, unless it goes on before."""
+        if self._world.physics.beat_ns:
+            return
+        for link in host.links.values():
+            other = self._end(link, 1 - link.side(host.index))
+            at = self._noticed_at(other, link)
+            self._world.schedule(at, self._unanswered, (other, other.life, link, host.stall))
+
+    def _unanswered(self, host: Host, life: int, link: Link, stall: Stall | None) -> None:
+        still = self._end(link, 1 - link.side(host.index)).stall is stall
+        if still and host.life == life and link.id in host.links:
+            self._part(host, link)
+            self._down(host, life, link, "silent")
+
+    def _foresee_loss(self, host: Host, link: Link) -> None:
+        """Where frames are lost, a silence may be nothing else, however rarely."""
+        loss = self._world.physics.loss
+        after = lost_after(self._world.seed, link, loss)
+        if after is not None:
+            self._world.schedule(self._world.now + after, self._unheard, (host, host.life, link))
+
+    def _unheard(self, host: Host, life: int, link: Link) -> None:
+        if host.life == life and link.id in host.links:
+            self._part(host, link)
+            self._down(host, life, link, "silent")
 
     def _silent(self, host: Host, life: int, link: Link) -> None:
         if host.life == life and not self._medium.joined(*link.ends):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -32,38 +31,18 @@ from protocols.types import MILLISECOND, SECOND, Duration, Instant, JobId, NodeI
 from sim.authority import Authorities
 from sim.chance import node_id, number, stream
 from sim.checkers import Checkers, conserved
-from sim.crypto import Crypto, signer_of, verifier_of
+from sim.crypto import signer_of, verifier_of
 from sim.driver import Performer
 from sim.faults.harm import Harm
 from sim.host import Host, signed
 from sim.links import Links
 from sim.medium import Medium
+from sim.physics import Physics as Physics
 from sim.queue import Action, CalendarQueue, Queue
 from sim.tally import JobLog, Sent, Tally, custody_of, custody_on
 from sim.trace import Trace
 
 PACKET_LIFETIME_NS = 60 * SECOND
-
-
-@dataclass(frozen=True, slots=True)
-class Physics:
-    """What a world is like beyond its plan."""
-
-    loss: float = 0.0
-    """Probability that a frame is lost on a link."""
-    commit_ns: Duration = 0
-    """What a Persist takes."""
-    roster: Literal["neighbours", "all", "none"] = "neighbours"
-    """Whom a node knows when it starts: those who live where its contacts lead, by name alone; or
-    all of the mesh, by one signed roster that all nodes share, so that nothing of it is gossiped.
-    """
-    crypto: Crypto = "modelled"
-    operators: int = 0
-    """How many certify the nodes, in turn; none: an open mesh."""
-    predict: bool = True
-    """Whether to ask the source's router, for every packet sent, when it will arrive."""
-    check: bool = True
-    lines_max: int = 0
 
 
 class World:
@@ -110,8 +89,8 @@ class World:
         """A host for one node; it does nothing before `start`. `site` is its place in the plan."""
         assert name not in self.hosts, f"two nodes are called {name}"
         me = node_id(self.seed, name)
-        trust = self.authorities.policy(len(self.hosts), me, site)
-        config = NodeConfig(me, name, site, work or WorkPolicy(slots=1), trust)
+        trust, beat_ns = self.authorities.policy(len(self.hosts), me, site), self.physics.beat_ns
+        config = NodeConfig(me, name, site, work or WorkPolicy(1), trust, beat_ns=beat_ns)
         sign = signer_of(self.physics.crypto, self.seed, name, me)
         host = Host(len(self.hosts), config, sign, speed)
         self.hosts[name] = host

@@ -6,9 +6,13 @@ may add fields, so a client ignores what it does not know.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
+
+State: TypeAlias = Literal["alive", "dark", "suspect", "gone"]
+"""Of a node: dark is who has no contact by the plan, suspect who is doubted by a neighbour, gone
+who is doubted while no way leads there."""
 
 
 class Refusal(msgspec.Struct):
@@ -63,6 +67,15 @@ class Trust(msgspec.Struct):
     revoked: dict[str, Any]
 
 
+class Membership(msgspec.Struct):
+    """How many nodes are in which state."""
+
+    alive: int
+    dark: int
+    suspect: int
+    gone: int
+
+
 class Status(Identity):
     """How a daemon is doing."""
 
@@ -72,6 +85,7 @@ class Status(Identity):
     peers: int
     links_missing: list[str]
     members: int
+    membership: Membership
     plan: Plan | None
     trust: Trust
     emulate_light: bool
@@ -100,6 +114,8 @@ class Peer(msgspec.Struct):
     direction: Literal["out", "in"]
     delay_ms: float | None
     hello_delay_ms: float | None
+    measured_delay_ms: float | None
+    state: State
     address: str
     since: str
     frames_in: int
@@ -118,6 +134,8 @@ class KnownNode(msgspec.Struct):
     me: bool
     reachable: bool
     delay_ms: float | None
+    state: State
+    dark_until: str | None
     slots: int | None
     running: int | None
     queued: int | None

@@ -40,6 +40,9 @@ STREAMS_PER_PEER_MAX = 64
 WINDOW_BYTES_MAX = 1 << 20
 """Credit that a stream's sender may be given; the library's own 16 MiB are for long fat pipes."""
 
+CREDIT_BYTES_MIN = 16_384
+"""A sixteenth of the window that a stream begins with is owed before credit is given anew."""
+
 UNREAD_PER_PEER_MAX = 4 << 20
 """On all streams of all connections of a peer: then the connection that brought more is closed."""
 
@@ -251,6 +254,7 @@ def _hold_to_windows(network: Any) -> None:
     """
     streams: Any = YamuxStream
     streams._apply_autotune_epoch = _grow_window
+    streams._auto_tune_and_send_window_update = _credit
     muxers = network.upgrader.muxer_multistream
     connect = muxers.new_conn
 
@@ -273,6 +277,19 @@ _grow_freely = YamuxStream._apply_autotune_epoch
 def _grow_window(stream: YamuxStream, buffered: int) -> int:
     """The credit by which the library lets a window grow; none beyond our bound."""
     return 0 if 2 * stream.target_recv_window > WINDOW_BYTES_MAX else _grow_freely(stream, buffered)
+
+
+_credit_now = YamuxStream._auto_tune_and_send_window_update
+
+
+async def _credit(stream: Any, *, bytes_read: int = 0) -> None:
+    """Credit for what was read, some thousand bytes at once: the library gives it after each read,
+    so that every small frame is answered by a frame.
+    """
+    owed = stream.owed_bytes = getattr(stream, "owed_bytes", 0) + bytes_read
+    if not bytes_read or owed >= CREDIT_BYTES_MIN:
+        stream.owed_bytes = 0
+        await _credit_now(stream, bytes_read=owed)
 
 
 async def hush(host: IHost) -> None:

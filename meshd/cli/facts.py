@@ -33,7 +33,7 @@ def status(home: Home = None, json: Json = False) -> None:
                  f"up {length(answer['uptime_s'])}"),
         ("plan", _plan(plan) if plan else "none: no constellation or catalog was named"),
         ("trust", _trust(answer["trust"])),
-        ("links", f"{answer['peers']} up{missing}; {answer['members']} nodes known"),
+        ("links", f"{answer['peers']} up{missing}; {_members(answer)}"),
         ("work", _work(answer)),
         ("jobs", told),
         ("store", f"{answer['store']}; blobs {size(answer['blob_bytes'])} of "
@@ -41,6 +41,12 @@ def status(home: Home = None, json: Json = False) -> None:
         *([("recording", _recording(answer["recording"]))] if answer["recording"] else []),
     ]  # fmt: skip
     facts(rows)
+
+
+def _members(answer: dict[str, Any]) -> str:
+    """How many nodes are known, and what is thought of those that are not just there."""
+    odd = [f"{n} {state}" for state, n in answer["membership"].items() if n and state != "alive"]
+    return f"{answer['members']} nodes known" + (f" ({', '.join(odd)})" if odd else "")
 
 
 def _plan(plan: dict[str, Any]) -> str:
@@ -100,13 +106,15 @@ def peers(home: Home = None, json: Json = False) -> None:
         emit(rows)
         return
     table(
-        ("NAME", "LINK", "WAY", "DELAY", "SENT", "RECEIVED", "ADDRESS", "ID"),
+        ("NAME", "STATE", "LINK", "WAY", "DELAY", "MEASURED", "SENT", "RECEIVED", "ADDRESS", "ID"),
         [
             (
                 row["name"] if row["name"] != row["node"] else "?",
+                row["state"],
                 row["kind"] if row["ready"] else "greeting",
                 row["direction"],
                 ms(row["delay_ms"]),
+                ms(row["measured_delay_ms"]),
                 size(row["sent_bytes"]),
                 size(row["received_bytes"]),
                 row["address"],
@@ -128,10 +136,11 @@ def nodes(home: Home = None, json: Json = False) -> None:
         emit(rows)
         return
     table(
-        ("NAME", "SITE", "DELAY", "BUSY", "QUEUED", "WAIT", "RUNS", "ID"),
+        ("NAME", "STATE", "SITE", "DELAY", "BUSY", "QUEUED", "WAIT", "RUNS", "ID"),
         [
             (
                 row["name"] + (" (this)" if row["me"] else ""),
+                row["state"] + (f" until {row['dark_until']}" if row["dark_until"] else ""),
                 row["site"] or "-",
                 ms(row["delay_ms"]) if row["reachable"] else "no way",
                 "silent" if row["slots"] is None else f"{row['running']}/{row['slots']}",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from meshd.daemon.entrance import Entrance
 from meshd.daemon.events import Events
 from meshd.daemon.fetches import Fetches
+from meshd.daemon.judgement import Judgement
 from meshd.daemon.metrics import Metrics
 from meshd.daemon.names import Names
 from meshd.daemon.post import Post
@@ -43,6 +44,7 @@ class Console:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._names = Names(daemon.identity.node_id, daemon.node.router)
+        self._judgement = Judgement(daemon)
         self._sky = Skyview(daemon, self._names)
         self._tables = Tables(daemon, self._names)
         self._renewal = daemon.renewal
@@ -83,6 +85,7 @@ class Console:
             "peers": sum(neighbour.ready for neighbour in daemon.node.neighbours.view()),
             "links_missing": [self._names.name_of(node) for node in daemon.node.router.down],
             "members": len(daemon.node.router.members),
+            "membership": self._judgement.counts(),
             "plan": self._plan(),
             "trust": trust_view(daemon),
             "emulate_light": daemon.config.emulate_light,
@@ -145,6 +148,8 @@ class Console:
         hello = view.delay_ns if view is not None and ready else None
         light = self._light_ns(info.node)
         delay = hello if light is None else light
+        beat = self._daemon.node.neighbours.measured_ns(info.link)
+        measured = beat if self._daemon.shared.clock.speed == 1 else None
         return {
             "node": info.node,
             "name": self._names.name_of(info.node),
@@ -154,6 +159,8 @@ class Console:
             "direction": "out" if info.dialled else "in",
             "delay_ms": None if delay is None else round(delay / MILLISECOND, 6),
             "hello_delay_ms": None if hello is None else round(hello / MILLISECOND, 6),
+            "measured_delay_ms": None if measured is None else round(measured / MILLISECOND, 6),
+            "state": self._judgement.of(info.node, self._daemon.shared.clock.now())["state"],
             "address": info.address,
             "since": format_time(info.since),
             "frames_in": info.frames_in,
@@ -189,7 +196,8 @@ class Console:
                 "reachable": delay is not None,
                 "delay_ms": None if delay is None else round(delay / MILLISECOND, 6),
             }
-            rows.append({**row, **_load(beacons.get(node), now)})
+            judged = self._judgement.of(node, now)
+            rows.append({**row, **judged, **_load(beacons.get(node), now)})
         return sorted(rows, key=lambda row: (row["name"], row["node"]))
 
     async def links(self, node: str | None, start: str | None, duration: str | None) -> Json:

@@ -33,6 +33,7 @@ from meshd.daemon.plans import Coming, Plans, World, world_of
 from meshd.daemon.renewal import Renewal
 from meshd.daemon.trusting import bootstrap_of, check_owners, check_policy, policy_of
 from meshd.driver import Driver, Ports
+from meshd.forwarding.pulse import BEAT_NS
 from meshd.node import Node, NodeConfig
 from meshd.ports import ClockPort, ExecutorPort
 from meshd.recording import Header, Journal
@@ -157,6 +158,8 @@ class Daemon:
             name=self.name or f"node-{me[-6:]}",
             site=self.site,
             work=WorkPolicy(config.slots, config.kinds, config.accepts_remote_jobs),
+            # Software is as slow in mission time as that is fast: silence is judged in real time.
+            beat_ns=round(BEAT_NS * max(1.0, shared.clock.speed)),
             trust=trust,
             bootstrap=bootstrap_of(config),
         )

@@ -11,7 +11,8 @@ import msgspec
 import protocols
 from meshd.forwarding.custody import Custody, Hold, Key, is_kept, kept, kept_in, let_go
 from meshd.forwarding.neighbours import Neighbours
-from meshd.router.routes import DeadLinks, Router
+from meshd.router.found import DeadLinks
+from meshd.router.routes import Router
 from meshd.seam import (
     Effect,
     Event,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import protocols
+from meshd.forwarding.greeting import check_hello, full_queue_ns
+from meshd.forwarding.pulse import Greeted, Pulse
 from meshd.router.routes import Router
 from meshd.seam import (
     Barred,
@@ -34,7 +36,7 @@ from meshd.trust.trust import Trust
 from protocols import LinkMessage
 from protocols.errors import ProtocolError
 from protocols.forward import Packet
-from protocols.link import VERSION, Hello
+from protocols.link import VERSION, Beat, Hello
 from protocols.priority import Priority
 from protocols.record import Presence
 from protocols.types import MILLISECOND, SECOND, Duration, Instant, LinkId, NodeId
@@ -78,13 +80,19 @@ class Retry:
 
 
 class Neighbours:
-    """Opens and closes links as the plan says; lets nobody talk who has not greeted."""
+    """Opens and closes links as the plan says; lets nobody talk who has not greeted.
 
-    def __init__(self, me: NodeId, name: str, router: Router, trust: Trust) -> None:
+    A link that has been silent for two beats is closed; with `beat_ns` = 0 none is listened to.
+    """
+
+    def __init__(
+        self, me: NodeId, name: str, router: Router, trust: Trust, beat_ns: Duration = 0
+    ) -> None:
         self._me = me
         self._name = name
         self._router = router
         self._trust = trust
+        self._pulse = Pulse(beat_ns)
         self._sky = ("", "")
         self._links: dict[LinkId, Neighbour] = {}
         self._ready: dict[NodeId, LinkId] = {}
@@ -120,6 +128,10 @@ class Neighbours:
     def view(self) -> tuple[Neighbour, ...]:
         return tuple(self._links[link] for link in sorted(self._links))
 
+    def measured_ns(self, link: LinkId) -> Duration | None:
+        """One way, as answers to our beats told lately; None before the first."""
+        return self._pulse.delay_ns(link)
+
     # --- what happens ---------------------------------------------------------------------------
 
     def handle(self, event: Event, now: Instant) -> list[Effect]:
@@ -127,6 +139,8 @@ class Neighbours:
             return self._frame(event.link, event.frame, now)
         if isinstance(event, Learnt) and not self._concerns(event):
             return []
+        if isinstance(event, Woke):
+            return self._wake(now)
         self._moved = True
         match event:
             case LinkUp():
@@ -142,12 +156,15 @@ class Neighbours:
             case PlanLoaded(plan=plan):
                 self._sky = (plan.sky_digest, plan.policy_code)
             case Started(rows=rows):
-                for key, value in rows:
-                    if key.startswith(STANDING_ROW):
-                        self._wanted[NodeId(key[len(STANDING_ROW) :])] = value.decode()
+                self._restore(rows)
             case _:
-                assert isinstance(event, Woke | Learnt | RosterLoaded)
+                assert isinstance(event, Learnt | RosterLoaded)
         return self._review(now)
+
+    def _restore(self, rows: tuple[tuple[str, bytes], ...]) -> None:
+        for key, value in rows:
+            if key.startswith(STANDING_ROW):
+                self._wanted[NodeId(key[len(STANDING_ROW) :])] = value.decode()
 
     def _concerns(self, learnt: Learnt) -> bool:
         """Whether it is the presence of somebody we have a link to, or should have now."""
@@ -162,7 +179,8 @@ class Neighbours:
         if self._moved:
             self._deadline = self._earliest()
             self._moved = False
-        return self._deadline
+        at, beat = self._deadline, self._pulse.next_deadline()
+        return beat if at is None else at if beat is None else min(at, beat)
 
     def _earliest(self) -> Instant | None:
         times = [n.opened_at + GREETING_NS for n in self._links.values() if not n.ready]
@@ -194,6 +212,7 @@ class Neighbours:
             return []  # a late frame of a link already closed
         try:
             message = protocols.LINK.decode(frame)
+            self._pulse.heard(link, now)
             if isinstance(message, Hello):
                 self._moved = True
                 return self._greet(neighbour, message, now)
@@ -203,17 +222,29 @@ class Neighbours:
             self._moved = True
             note = Note(error.code, {"node": neighbour.node, "message": error.message})
             return [note, CloseLink(link, error.code), *self._down(link, error.code, now)]
+        if isinstance(message, Beat):
+            return self._beat(link, message, now)
         return [MessageReceived(link, neighbour.node, message)]
 
+    def _beat(self, link: LinkId, beat: Beat, now: Instant) -> list[Effect]:
+        if beat.answers:
+            self._pulse.answered(link, beat.answers, now)
+            return []
+        return [SendFrame(link, protocols.LINK.encode(Beat(now, beat.sent_at)))]
+
+    def _wake(self, now: Instant) -> list[Effect]:
+        ask, silent = self._pulse.due(now)
+        beat = protocols.LINK.encode(Beat(now))
+        effects: list[Effect] = [SendFrame(link, beat) for link in ask]
+        for link in silent:
+            effects += [CloseLink(link, "silent"), *self._down(link, "silent", now)]
+        if silent or self._moved or (self._deadline is not None and self._deadline <= now):
+            self._moved = True
+            effects += self._review(now)
+        return effects
+
     def _greet(self, neighbour: Neighbour, hello: Hello, now: Instant) -> list[Effect]:
-        if hello.version != VERSION:
-            raise ProtocolError(
-                "version-mismatch",
-                f"it speaks version {hello.version} of the link protocol, this daemon {VERSION}: "
-                "run the same meshd at both ends",
-            )
-        if hello.node != neighbour.node:
-            raise ProtocolError("id-mismatch", f"its hello says {hello.node}")
+        check_hello(hello, neighbour.node)
         self._trust.check_neighbour(hello.node, hello.certificate, now)
         if hello.answers == 0:
             standing = neighbour.standing or hello.standing
@@ -229,6 +260,8 @@ class Neighbours:
         standing = neighbour.standing or hello.standing or strange
         ready = replace(neighbour, ready=True, delay_ns=delay, standing=standing)
         self._links[ready.link] = ready
+        queue_ns = full_queue_ns(self._router.contact(ready.node, now))
+        self._pulse.begin(ready.link, now, Greeted(ready.dialled, delay, queue_ns))
         self._retry.pop(ready.node, None)
         self._missing.pop(ready.node, None)
         if ready.node in self._ready:
@@ -240,6 +273,7 @@ class Neighbours:
         gone = self._links.pop(link, None)
         if gone is None:
             return []
+        self._pulse.end(link)
         if gone.dialled or gone.node in self._wanted:
             self._back_off(gone.node, now)
         if self._ready.get(gone.node) != link:

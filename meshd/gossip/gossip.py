@@ -203,7 +203,11 @@ class Gossip:
         tag = tag_of(self._me, kind_of(event.body))
         roster = self._table.roster
         silent = self._table.get(tag) is roster.entries.get(tag)
-        if silent and (roster.holds(self._me, event.body) or self._foretold(event.body)):
+        if (
+            silent
+            and not event.anew
+            and (roster.holds(self._me, event.body) or self._foretold(event.body))
+        ):
             return [Learnt(self._me, event.body, now)]  # everyone knows
         return self._say(event.body, event.ttl_ns, now)
 
@@ -331,6 +335,8 @@ class Gossip:
         author, body, wait_ns = entry.statement.author, entry.statement.body, RELAY_NS
         if isinstance(body, LinkState):
             wait_ns = WAITS_NS[self._reach.change(author, body)]
+        elif isinstance(body, protocols.record.Doubts):
+            wait_ns = CLOSED_NS
         self._table.put(entry)
         give = author == self._me or isinstance(body, Beacon)
         for node, peer in self._peers.items() if entry.hops else ():

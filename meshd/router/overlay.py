@@ -43,7 +43,8 @@ class Overlay:
 
     def _corrections(self, vertices: int) -> Corrections:
         ends = [peer for links in self.standing.values() for peer, _ in links]
-        vertices = max(vertices, 1 + max(self.standing, default=-1), 1 + max(ends, default=-1))
+        named = (*self.standing, *ends, *self.absent)
+        vertices = max(vertices, 1 + max(named, default=-1))
         absent = np.zeros(vertices, dtype=np.bool_)
         absent[sorted(self.absent)] = True
         keys = sorted(low << 32 | high for low, high in self.dead)

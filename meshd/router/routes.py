@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import ChainMap, OrderedDict
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 
 from meshd.kernels.graph import FAR
 from meshd.router.arrival import ArrivalTree, Hop, earliest_arrival
 from meshd.router.binding import Binding, bind_over, pairs_of
+from meshd.router.found import DeadLinks, Found
 from meshd.router.overlay import Overlay
 from meshd.router.plain import sending
 from meshd.router.prediction import Leg, NextHop, Prediction
@@ -20,6 +21,7 @@ from meshd.seam import (
     Barred,
     Effect,
     Event,
+    Judged,
     Learnt,
     LinkLost,
     LinkReady,
@@ -30,20 +32,13 @@ from meshd.seam import (
     Started,
     Woke,
 )
-from meshd.topology.plan import ContactPlan
+from meshd.topology.plan import Contact, ContactPlan
 from protocols.bounds import STANDING_MAX
 from protocols.record import LinkState, Presence, Standing
 from protocols.tag import tag_of
-from protocols.types import HOUR, SECOND, Duration, Instant, NodeId
+from protocols.types import HOUR, Duration, Instant, NodeId
 
-TREE_TICK_NS = SECOND
-"""What is found serves departures for this long: light times move by at most 50 us in it."""
-
-TREES_MAX = 64
-WAYS_MAX = 1_024
 LINK_STATE_TTL_NS = 24 * HOUR
-
-DeadLinks = tuple[tuple[NodeId, NodeId], ...]
 
 
 class Router:
@@ -61,13 +56,11 @@ class Router:
         self._tagged = Tagged(me)
         self._standing: dict[NodeId, Duration] = {}
         self._down: dict[NodeId, Instant] = {}
+        self._judged: dict[NodeId, str] = {}
+        """Who is suspect or gone."""
         self._binding: Binding | None = None
         self._overlay: Overlay | None = None
-        # What was found in the current tick, and when its first question came.
-        self._trees: OrderedDict[int, ArrivalTree] = OrderedDict()
-        self._ways: OrderedDict[tuple[int, int, DeadLinks], ArrivalTree] = OrderedDict()
-        self._began: OrderedDict[DeadLinks, Instant] = OrderedDict()
-        self._tick: Instant = 0
+        self._found = Found()
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -88,6 +81,8 @@ class Router:
                 self._states[author] = state
                 self._tagged.meet(author)
                 return self._corrected(author, state.standing)
+            case Judged(node=node, verdict=verdict):
+                return self._take_verdict(node, verdict)
             case LinkReady() | LinkLost():
                 return self._link_changed(event, now)
             case Barred(node=node):
@@ -98,6 +93,13 @@ class Router:
                 assert isinstance(event, Started | Learnt)
                 return []
         return self._changed()
+
+    def _take_verdict(self, node: NodeId, verdict: str) -> list[Effect]:
+        """Ways lead around who is gone."""
+        before = self._judged.pop(node, "alive")
+        if verdict != "alive":
+            self._judged[node] = verdict
+        return self._new_ways() if "gone" in (before, verdict) else []
 
     def strange_among(self, nodes: frozenset[NodeId]) -> frozenset[NodeId]:
         """Those of these that it has not heard of."""
@@ -183,7 +185,7 @@ class Router:
         return self._new_ways()
 
     def _new_ways(self) -> list[Effect]:
-        self._forget_ways()
+        self._found.forget()
         self._overlay = None
         return [RoutesChanged()]
 
@@ -201,7 +203,9 @@ class Router:
         if self._overlay is None:
             bound = self._bound
             dead = frozenset(pairs_of(bound.vertex, self._dead_links()))
-            self._overlay = Overlay(bound.absent, dead, self._standing_edges(bound.vertex))
+            gone = (bound.vertex.get(n) for n, verdict in self._judged.items() if verdict == "gone")
+            absent = bound.absent.union(vertex for vertex in gone if vertex is not None)
+            self._overlay = Overlay(absent, dead, self._standing_edges(bound.vertex))
         return self._overlay
 
     def _named(self) -> tuple[NodeId, ...]:
@@ -237,13 +241,32 @@ class Router:
         site = member.presence.site
         return self.plan.site_of(site) if self._residents.has(node, site) else None
 
-    def contact_end(self, node: NodeId, now: Instant) -> Instant | None:
-        """When the contact with a neighbour that is open now ends; None outside any contact."""
+    def contact(self, node: NodeId, now: Instant) -> Contact | None:
+        """The contact with a neighbour that is open now."""
         a, b = self.site(self._me), self.site(node)
         if self.plan is None or a is None or b is None:
             return None
-        contact = self.plan.open_contact(a, b, now)
+        return self.plan.open_contact(a, b, now)
+
+    def contact_end(self, node: NodeId, now: Instant) -> Instant | None:
+        """When the contact with a neighbour that is open now ends; None outside any contact."""
+        contact = self.contact(node, now)
         return contact.finish if contact else None
+
+    def doubts(self, node: NodeId) -> bool:
+        """Whether a node is held for suspect, or gone."""
+        return node in self._judged
+
+    def tagged(self, tags: Iterable[int]) -> list[NodeId]:
+        """Those meant by tags, but for who has not been heard of yet."""
+        return self._tagged.known(tags)
+
+    def reaches(self, node: NodeId, now: Instant, wait_ns: Duration) -> bool:
+        """Whether a way leads to a node now, without waiting on it for longer than this."""
+        way = self.predict(self._me, node, now)
+        if way is None:
+            return False
+        return way.arrive - now - sum(leg.arrive - leg.depart for leg in way.legs) <= wait_ns
 
     def node_at(self, site: int) -> NodeId | None:
         """The node that lives at a site of the plan."""
@@ -322,7 +345,7 @@ class Router:
 
     def delays_from(self, node: NodeId, now: Instant) -> dict[NodeId, Duration]:
         """Nanoseconds to every node reachable from `node`, waits included."""
-        if node not in self._bound.vertex:
+        if node not in self._bound.vertex or self._judged.get(node) == "gone":
             return {}
         return self._delays(node, self._tree(node, now))
 
@@ -333,7 +356,7 @@ class Router:
         no question, would count from another instant.
         """
         vertex = self._bound.vertex.get(node)
-        if vertex is None:
+        if vertex is None or self._judged.get(node) == "gone":
             return {}
         return self._delays(node, earliest_arrival(self.plan, vertex, at, self._corrections))
 
@@ -347,46 +370,19 @@ class Router:
 
     def _way(self, target: int, now: Instant, dead: DeadLinks, size_bytes: int) -> ArrivalTree:
         """The way from here to a vertex, as it was for the first departure of this tick."""
-        start = self._tick_began(now, dead)
-        way = self._ways.get((target, size_bytes, dead))
-        if way is None:
-            way = self._search(target, start, dead, size_bytes)
-            self._ways[target, size_bytes, dead] = way
-            if len(self._ways) > WAYS_MAX:
-                self._ways.popitem(last=False)
-        return way
+        start = self._found.began(now, dead)
+        key = (target, size_bytes, dead)
+        return self._found.way(key, lambda: self._search(target, start, dead, size_bytes))
 
     def _tree(self, root: NodeId, now: Instant) -> ArrivalTree:
         """The ways from a node to all others, as they were at its first departure of this tick."""
-        start = self._tick_began(now, ()) if root == self._me else now
-        self._new_tick(now)
+        start = self._found.began(now, ()) if root == self._me else now
+        self._found.turn(now)
         vertex = self._bound.vertex[root]
-        tree = self._trees.get(vertex)
-        if tree is None:
-            tree = earliest_arrival(self.plan, vertex, start, self._corrections)
-            self._trees[vertex] = tree
-            if len(self._trees) > TREES_MAX:
-                self._trees.popitem(last=False)
-        return tree
-
-    def _tick_began(self, now: Instant, dead: DeadLinks) -> Instant:
-        """When the first departure of this tick was, for what the packet has met."""
-        self._new_tick(now)
-        start = self._began.setdefault(dead, now)
-        if len(self._began) > TREES_MAX:
-            self._began.popitem(last=False)
-        return start
-
-    def _new_tick(self, now: Instant) -> None:
-        tick = now - now % TREE_TICK_NS
-        if tick != self._tick:
-            self._tick = tick
-            self._forget_ways()
-
-    def _forget_ways(self) -> None:
-        self._trees.clear()
-        self._ways.clear()
-        self._began.clear()
+        corrections = self._corrections
+        return self._found.tree(
+            vertex, lambda: earliest_arrival(self.plan, vertex, start, corrections)
+        )
 
     def _search(self, target: int, start: Instant, dead: DeadLinks, size_bytes: int) -> ArrivalTree:
         overlay, bound = self._corrections, self._bound

@@ -102,7 +102,7 @@ class Loads:
             kinds = self._own_kinds if node == self._me else beacon.kinds
             if kind not in kinds or beacon.slots == 0 or self._distrusts(node, now):
                 continue
-            if node not in to or node not in back:
+            if node not in to or node not in back or self._router.doubts(node):
                 continue
             sent = self._sent_since(node, now)
             wait = beacon.wait_ns + sum(sent) // beacon.slots

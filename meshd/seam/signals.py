@@ -7,7 +7,7 @@ the table). Drivers see those that concern them too: payloads arrived or lost.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from protocols import LinkMessage
 from protocols.priority import Priority
@@ -101,6 +101,8 @@ class Publish:
 
     body: Body
     ttl_ns: Duration
+    anew: bool = False
+    """Also where everyone has it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,14 @@ class Learnt:
     author: NodeId
     body: Body
     issued_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is thought of a node, by who doubts it and whether anybody hears it."""
+
+    node: NodeId
+    verdict: Literal["alive", "suspect", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +185,7 @@ Signal: TypeAlias = (
     | MessageReceived
     | Publish
     | Learnt
+    | Judged
     | Barred
     | StandingWanted
     | RoutesChanged

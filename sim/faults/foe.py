@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import protocols
-from meshd.node import PRESENCE_TTL_NS
+from meshd.membership.membership import PRESENCE_TTL_NS
 from meshd.seam import SendFrame
 from protocols.errors import ProtocolError
 from protocols.forward import Accepted, Packet

@@ -55,7 +55,7 @@ class Harm:
             Mend: lambda action: world.medium.barriers.mend(*self._ends(action.between)),
             Disturb: self._disturb,
             Calm: lambda action: self._each(action, self._calm),
-            Pause: lambda action: self._each(action, lambda host: self._stall(host, Stall())),
+            Pause: lambda action: self._each(action, self._pause),
             Slow: self._slow,
             Resume: lambda action: self._each(action, self._resume),
             Skew: lambda action: self._each(action, lambda host: self._skew(host, action)),
@@ -112,6 +112,11 @@ class Harm:
         for host in self._hosts(action.nodes):
             host.work_speed = action.speed
             self._stall(host, Stall(parse_duration(action.lag)))
+
+    def _pause(self, host: Host) -> None:
+        self._stall(host, Stall())
+        if host.stall is not None:
+            self._world.links.stand_still(host)
 
     def _stall(self, host: Host, stall: Stall) -> None:
         if host.node is not None and host.disk.start is None:

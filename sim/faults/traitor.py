@@ -8,7 +8,7 @@ import protocols
 from meshd.ephemeris.elements import Elements
 from meshd.ephemeris.published import orbit_of
 from meshd.ephemeris.succession import TICK_NS
-from meshd.node import PRESENCE_TTL_NS
+from meshd.membership.membership import PRESENCE_TTL_NS
 from protocols.certificate import Revocations, Sealed
 from protocols.gossip import Records
 from protocols.link import VERSION, Hello

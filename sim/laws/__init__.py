@@ -12,10 +12,11 @@ from sim.laws.entitled import Entitled
 from sim.laws.law import Law
 from sim.laws.leases import Leases
 from sim.laws.letters import Letters
+from sim.laws.membership import Membership
 from sim.laws.packets import Packets
 from sim.laws.records import Records
 from sim.laws.stages import Stages
 
 LAWS: tuple[type[Law], ...] = (
-    Packets, Custody, Letters, Records, Entitled, Leases, Stages, Durable, Bounds,
+    Packets, Custody, Letters, Records, Entitled, Membership, Leases, Stages, Durable, Bounds,
 )  # fmt: skip

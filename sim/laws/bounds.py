@@ -20,7 +20,7 @@ from meshd.node import Node
 from meshd.scheduler import book, holder, ledger, sink
 from meshd.seam import Effect, Event, FrameReceived
 from protocols import LinkMessage
-from protocols.bounds import CHUNK_BYTES_MAX, PAYLOAD_BYTES_MAX
+from protocols.bounds import CHUNK_BYTES_MAX, DOUBTS_MAX, PAYLOAD_BYTES_MAX
 from protocols.types import MINUTE, Instant
 from sim.host import Host
 from sim.laws.law import Law, require
@@ -55,6 +55,7 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
     ),
     "records in doubt": (lambda n: len(n.gossip._doubts), WAITING_MAX + REFUSED_MAX),
     "records wanted": (lambda n: len(n.gossip._wants), WANTED_MAX),
+    "neighbours missed": (lambda n: len(n.membership._missed), DOUBTS_MAX),
     "letters posted": (lambda n: len(n.letters.outgoing._sending), outgoing.POSTED_MAX),
     "letters unread": (lambda n: n.letters.mailbox._count, mailbox.UNREAD_MAX),
     "bytes unread": (lambda n: n.letters.mailbox._bytes, mailbox.UNREAD_BYTES_MAX),

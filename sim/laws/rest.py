@@ -110,6 +110,10 @@ def _members(hosts: list[Host]) -> None:
             assert known is not None
             same = known.presence == other.presence
             require(same, "everyone is known as they are", host.name, other.name, known.presence)
+            verdict = _node(host).membership.verdict(other.id)
+            require(
+                verdict is None, "nobody who is there is doubted", host.name, other.name, verdict
+            )
         held = {(s.author, type(s.body).__name__): s.sequence for s in _node(host).gossip.view()}
         for key, sequence in newest.items():
             level = held.get(key, 0) == sequence

@@ -49,6 +49,9 @@ class NodeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crypto: Literal["modelled", "ed25519"] = "modelled"
     """`modelled`: a keyed hash of 1 us signs; `ed25519`: real keys and signatures (heap driver;
     the others are always real)."""
+    beats: Literal["modelled", "frames"] = "modelled"
+    """Whether a silent link is asked for a sign of life, frame by frame, or its node is told what
+    would have come of that (heap driver; the others always ask)."""
     roster: Literal["neighbours", "all", "none"] = "neighbours"
     """Whose signed presence a node is given before launch: of those its contacts lead to, of all,
     or of nobody."""

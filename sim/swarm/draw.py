@@ -50,6 +50,7 @@ def draw(seed: int) -> Drawn:
         link=Link(loss=rng.choice((0.0, 0.0, 0.0, 0.02))),
         node=NodeRules(
             commit=f"{rng.choice((0, 0, 2, 10, 80))}ms",
+            beats="frames",
             operators=operators,
             slots=3 if operators > 1 else 1,  # a third of one is nothing
         ),

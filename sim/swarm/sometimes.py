@@ -24,6 +24,9 @@ SOMETIMES = (
     "a link ended: silent",
     "a link ended: contact-ended",
     "a dial failed",
+    # membership
+    "a node was held for gone",
+    "a node was doubted and cleared",
     # jobs
     "a lease was replaced",
     "a holder was silent and its lease ended",

@@ -11,7 +11,7 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.host.exceptions import StreamFailure
 from libp2p.network.exceptions import SwarmException
-from libp2p.network.stream.exceptions import StreamReset
+from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.peer.id import ID
 from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
 from multiaddr import Multiaddr
@@ -110,7 +110,7 @@ async def test_a_crashing_handler_does_not_stop_the_host() -> None:
             raise RuntimeError("boom")
 
         a.links._host.set_stream_handler(TProtocol("/crash"), crash)
-        with pytest.raises((StreamFailure, StreamReset)):
+        with pytest.raises((StreamFailure, StreamReset, StreamEOF)):
             stream, _ = await raw_stream(host, a, "/crash")
             await stream.read(1)
         await raw_stream(host, a)

@@ -135,7 +135,7 @@ def test_peers_are_those_one_link_away(mesh: Homes) -> None:
     assert all(row["kind"] == "standing" and row["ready"] for row in rows)
     assert all(row["direction"] == "in" and row["sent_bytes"] > 0 for row in rows)
     shown = meshd("peers", home=mesh["bob"]).out.splitlines()
-    assert shown[0].split()[:3] == ["NAME", "LINK", "WAY"]
+    assert shown[0].split()[:4] == ["NAME", "STATE", "LINK", "WAY"]
     assert shown[1].split()[:3] == ["alice", "standing", "in"]
 
 

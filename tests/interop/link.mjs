@@ -173,6 +173,11 @@ export class Link {
     }
   }
 
+  // Are you there? Whoever does not answer is hung up on.
+  async hear_beat (sentAt, answers) {
+    if (BigInt(answers) === 0n) await this.say(['beat', now(), sentAt])
+  }
+
   hear_accepted (packet, hop) {
     this.accepted.push([packet, hop])
   }

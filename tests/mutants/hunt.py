@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import tests.mutants.jobs
 import tests.mutants.letters
+import tests.mutants.membership
 import tests.mutants.packets
 import tests.mutants.records
 import tests.mutants.stages

@@ -6,7 +6,7 @@ from random import Random
 
 from sim.chance import stream
 from sim.scenario.actions import Action, Kill, Restart, Send, Submit
-from sim.scenario.schema import Cable, Scenario, Window
+from sim.scenario.schema import Cable, NodeRules, Scenario, Window
 
 DURATION_S = 40
 SENT_FROM_S = 4.0
@@ -39,6 +39,7 @@ def scene(seed: int) -> Scenario:
         cables=cables,
         contacts=contacts,
         contact_light=f"{rng.randint(1_000, 20_000) / 1_000}ms",
+        node=NodeRules(beats="frames"),
         timeline=_timeline(rng, names, dies=seed % 3 == 0),
     )
 

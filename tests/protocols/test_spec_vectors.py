@@ -85,9 +85,9 @@ def structs() -> dict[str, Any]:
         record.Presence,
         record.Beacon,
     )
-    parts = (*parts, Sealed, Certificate, record.Revocations, record.Orbit)
-    more = (record.LinkState, record.Standing, Limits, Leased, JobSpec, ShardSpec, client.Output)
-    jobs = (File, Input, Placement, Region, Stage)
+    parts = (*parts, Sealed, Certificate, record.Revocations, record.Orbit, record.Doubt)
+    more = (record.LinkState, record.Standing, record.Doubts, Limits, Leased, JobSpec, ShardSpec)
+    jobs = (File, Input, Placement, Region, Stage, client.Output)
     return {kind.__name__: kind for kind in (*kinds().values(), *parts, *more, *jobs)}
 
 
@@ -130,7 +130,7 @@ def test_keys_follow_from_their_seeds() -> None:
 def test_statements_are_signed_by_the_first_key() -> None:
     me = Identity.from_seed(bytes.fromhex(KEYS[0][0]))
     statements = [data_of(text) for name, (_, text) in VECTORS.items() if "statement" in name]
-    assert len(statements) == len(SIGNATURES) == 4
+    assert len(statements) == len(SIGNATURES) == 5
     assert f"`{DOMAIN.hex()}`" in SPEC
     for data, text in zip(statements, SIGNATURES, strict=True):
         statement = record.read(record.Record(data, data_of(text)))
