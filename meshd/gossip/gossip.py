@@ -8,12 +8,12 @@ from random import Random
 from msgspec.structs import replace
 
 import protocols
-from meshd.gossip.doubts import Doubts, Waiting
 from meshd.gossip.kept import Kept
 from meshd.gossip.level import Level
 from meshd.gossip.peer import ADDED_NS, CLOSED_NS, RELAY_NS, Peer
 from meshd.gossip.reach import News, Reach
 from meshd.gossip.table import Table
+from meshd.gossip.unproven import Unproven, Waiting
 from meshd.gossip.wants import Wants
 from meshd.router.roster import Entry, Roster, entry_of
 from meshd.seam import (
@@ -63,7 +63,6 @@ FUTURE_MAX_NS = 60 * SECOND
 TABLE_MAX = 65_536
 BEACON_HOPS = 8
 """Beacons are for those who may send work: within so many hops some 144 nodes of a grid."""
-
 WAITS_NS = {News.CLOSED: CLOSED_NS, News.OPENED: RELAY_NS, News.ADDED: ADDED_NS}
 
 SEQUENCE_BLOCK = 1_000
@@ -84,7 +83,7 @@ class Gossip:
         self._signer = signer
         self._verifier = verifier
         self._trust = trust
-        self._doubts = Doubts()
+        self._unproven = Unproven()
         self._kept = Kept()
         self._rows: list[Effect] = []
         """To be written behind all that this event leads to: nothing waits for these rows."""
@@ -93,8 +92,7 @@ class Gossip:
         self._wants = Wants()
         self._level = Level(me, self._table, self._wants)
         self._reach = Reach()
-        self._sequence = 0
-        self._reserved = 0
+        self._sequence = self._reserved = 0
         self._level_at: Instant | None = None
 
     def view(self) -> tuple[Statement, ...]:
@@ -304,7 +302,7 @@ class Gossip:
             return [Note("gossip-table-full", {"author": statement.author, "max": TABLE_MAX})]
         code = self._trust.refusal(statement, now)
         if code:
-            return self._doubts.refuse(code, Waiting(node, entry, hops), now)
+            return self._unproven.refuse(code, Waiting(node, entry, hops), now)
         if isinstance(statement.body, Beacon):
             entry = replace(entry, hops=min(hops, BEACON_HOPS - 1))
         self._store(entry, now, holders)
@@ -315,7 +313,7 @@ class Gossip:
         author, body = entry.statement.author, entry.statement.body
         effects: list[Effect] = [_news(entry.statement)]
         if isinstance(body, Presence):
-            for via, waiting, hops in self._doubts.of(author):
+            for via, waiting, hops in self._unproven.of(author):
                 effects += self._accept(via, waiting, now, hops)
         self._rows += self._kept.keep(entry, neighbour=author in self._peers)
         return effects
@@ -376,7 +374,7 @@ class Gossip:
                 lacks = known.statement.sequence < item.sequence
                 if known.statement.sequence == item.sequence:
                     peer.has(item.tag)
-            if lacks and not self._doubts.has(item.tag, item.sequence, now):
+            if lacks and not self._unproven.has(item.tag, item.sequence, now):
                 self._wants.heard(item.tag, item.sequence, node)
         return self._ask(now)
 

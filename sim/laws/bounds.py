@@ -11,9 +11,9 @@ from meshd.blobs.blobs import FETCHES_MAX, KEPT_MAX
 from meshd.blobs.fetch import WINDOW_FIRST, WINDOW_MAX, Fetch
 from meshd.forwarding.custody import FLIGHT_BYTES_MAX, HELD_BYTES_MAX, HELD_MAX, TIMERS_MAX
 from meshd.forwarding.forwarder import SEEN_MAX
-from meshd.gossip.doubts import REFUSED_MAX, WAITING_MAX
 from meshd.gossip.gossip import TABLE_MAX
 from meshd.gossip.peer import Peer
+from meshd.gossip.unproven import REFUSED_MAX, WAITING_MAX
 from meshd.gossip.wants import WANTED_MAX
 from meshd.letters import mailbox, outgoing
 from meshd.node import Node
@@ -53,7 +53,7 @@ ACCOUNTS: dict[str, tuple[Callable[[Node], int], int]] = {
         lambda n: max(map(_waits, n.gossip._peers.values()), default=0),
         3 * TABLE_MAX,
     ),
-    "records in doubt": (lambda n: len(n.gossip._doubts), WAITING_MAX + REFUSED_MAX),
+    "records in doubt": (lambda n: len(n.gossip._unproven), WAITING_MAX + REFUSED_MAX),
     "records wanted": (lambda n: len(n.gossip._wants), WANTED_MAX),
     "neighbours missed": (lambda n: len(n.membership._missed), DOUBTS_MAX),
     "letters posted": (lambda n: len(n.letters.outgoing._sending), outgoing.POSTED_MAX),

@@ -6,10 +6,10 @@ import pytest
 
 from meshd.ephemeris.elements import Elements
 from meshd.ephemeris.published import orbit_of
-from meshd.gossip import doubts as doubting
 from meshd.gossip import kept as keeping
-from meshd.gossip.doubts import REFUSED_NS, Doubts, Waiting
+from meshd.gossip import unproven
 from meshd.gossip.kept import Kept, records_in
+from meshd.gossip.unproven import REFUSED_NS, Unproven, Waiting
 from meshd.router.roster import Entry, entry_of
 from meshd.seam import Note, Persist
 from protocols.record import Body, LinkState, Presence, Statement, sign
@@ -31,27 +31,27 @@ def nodes(count: int) -> list[NodeId]:
 def test_statements_that_wait_for_their_authors_are_so_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doubting, "WAITING_MAX", 3)
-    doubts = Doubts()
+    monkeypatch.setattr(unproven, "WAITING_MAX", 3)
+    held = Unproven()
     for node in nodes(5):
         said = Waiting(VIA, entry(node, LinkState((), ())), 8)
-        assert doubts.refuse("unknown-author", said, T0) == []
-    assert len(doubts) == 3
-    assert [len(doubts.of(node)) for node in nodes(5)] == [0, 0, 1, 1, 1]
-    assert len(doubts) == 0
+        assert held.refuse("unknown-author", said, T0) == []
+    assert len(held) == 3
+    assert [len(held.of(node)) for node in nodes(5)] == [0, 0, 1, 1, 1]
+    assert len(held) == 0
 
 
 def test_what_was_refused_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doubting, "REFUSED_MAX", 2)
-    doubts = Doubts()
+    monkeypatch.setattr(unproven, "REFUSED_MAX", 2)
+    held = Unproven()
     entries = [entry(node, Presence("", "", ()), 5) for node in nodes(3)]
     for said in entries:
-        (note,) = doubts.refuse("not-trusted", Waiting(VIA, said, 8), T0)
+        (note,) = held.refuse("not-trusted", Waiting(VIA, said, 8), T0)
         assert isinstance(note, Note) and note.code == "not-trusted"
     tags = [said.tag for said in entries]
-    assert [doubts.has(tag, 5, T0) for tag in tags] == [False, True, True]
-    assert not doubts.has(tags[2], 6, T0)  # a newer one may be better
-    assert not doubts.has(tags[2], 5, T0 + REFUSED_NS)
+    assert [held.has(tag, 5, T0) for tag in tags] == [False, True, True]
+    assert not held.has(tags[2], 6, T0)  # a newer one may be better
+    assert not held.has(tags[2], 5, T0 + REFUSED_NS)
 
 
 def test_of_many_neighbours_those_met_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

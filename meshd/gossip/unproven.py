@@ -1,4 +1,4 @@
-"""Doubts: statements that are signed and yet not believed: until their author is known, or not."""
+"""Unproven: statements that are signed, and not believed until their author is known."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
     hops: int
 
 
-class Doubts:
+class Unproven:
     """Bounded; what falls out is told again by digests."""
 
     def __init__(self) -> None:
