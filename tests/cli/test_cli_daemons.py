@@ -136,7 +136,7 @@ def test_peers_are_those_one_link_away(mesh: Homes) -> None:
     assert all(row["direction"] == "in" and row["sent_bytes"] > 0 for row in rows)
     shown = meshd("peers", home=mesh["bob"]).out.splitlines()
     assert shown[0].split()[:4] == ["NAME", "STATE", "LINK", "WAY"]
-    assert shown[1].split()[:3] == ["alice", "standing", "in"]
+    assert shown[1].split()[:4] == ["alice", "alive", "standing", "in"]
 
 
 def test_nodes_are_the_whole_mesh_with_load(mesh: Homes) -> None:
