@@ -46,8 +46,8 @@ $(READY): requirements.lock pyproject.toml
 run: setup ## The demo: a constellation of daemons, a route, a job that loses a satellite
 	$(BIN)/meshd demo
 
-test: setup ## Run all tests (ARGS='-k custody' for some)
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run all tests, two files at a time (ARGS='-k custody' for some)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 interop: setup $(JS) ## A js-libp2p peer and daemons talk (needs node 20 and npm)
 	$(BIN)/python -m pytest tests/interop $(ARGS)

@@ -10,16 +10,18 @@ from tests.mutants.hunt import hunt
 from tests.mutants.registry import MUTANTS
 
 CAUGHT_AT = {
-    "epochs-forgotten": 20, "epoch-not-raised": 20, "ready-said-once": 29, "complete-too-early": 3,
-    "blob-released-too-early": 3, "no-window": 3, "piece-asked-once": 1,
-    "refusal-without-a-code": 20, "expiry-ignored": 13, "no-flight-bound": 17,
-    "contact-end-late": 7, "down-for-ever": 21, "deadline-in-the-past": 5, "dial-once": 2,
-    "records-not-verified": 21, "future-believed": 8, "own-voice-ignored": 4,
-    "no-lease-epoch-check": 24, "wake-lost": 20, "read-twice": 59, "no-order": 5,
-    "letter-sent-once": 21, "letters-not-restored": 21, "custody-not-restored": 21,
-    "started-unfed": 1, "stale-output-fed": 38, "served-too-early": 1,
-    "lost-output-not-made-again": 21, "expiry-not-checked": 25, "neighbours-not-certified": 25,
-    "impossible-elements-taken": 6, "certificate-of-another": 6, "anybody-revokes": 2,
+    "acknowledge-before-commit": 1, "offer-before-commit": 1, "delivery-not-persisted": 1,
+    "result-stored-before-persisted": 1, "no-lease-epoch-check": 24, "epochs-forgotten": 10,
+    "epoch-not-raised": 6, "lease-not-renewed": 6, "ready-said-once": 24, "complete-too-early": 1,
+    "blob-released-too-early": 1, "blobs-kept-for-ever": 1, "no-window": 3, "piece-asked-once": 1,
+    "refusal-without-a-code": 6, "wake-lost": 24, "read-twice": 59, "no-order": 5,
+    "letter-sent-once": 41, "letters-not-restored": 21, "doubts-for-ever": 22, "expiry-ignored": 7,
+    "no-duplicate-suppression": 1, "custody-not-restored": 128, "no-flight-bound": 78,
+    "contact-end-late": 7, "down-for-ever": 5, "no-sequence-check": 2, "records-not-verified": 64,
+    "future-believed": 8, "own-voice-ignored": 4, "started-unfed": 1, "stale-output-fed": 24,
+    "served-too-early": 1, "lost-output-not-made-again": 21, "expiry-not-checked": 34,
+    "neighbours-not-certified": 34, "impossible-elements-taken": 6, "certificate-of-another": 6,
+    "anybody-revokes": 2,
 }  # fmt: skip
 """Hints: where the swarm first noticed, if not at seed 0."""
 
