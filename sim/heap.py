@@ -199,6 +199,7 @@ def make_world(scenario: Scenario, setting: Setting, seed: int) -> World:
         commit_ns=parse_duration(node.commit),
         roster=node.roster,
         beat_ns=BEAT_NS if node.beats == "frames" else 0,
+        caches=node.blobs == "cached",
         crypto=node.crypto,
         operators=node.operators,
     )

@@ -25,6 +25,8 @@ class Physics:
     """After how much silence nodes ask for a sign of life; 0: they are told what would have come of
     it (`sim.silence`).
     """
+    caches: bool = False
+    """Whether a node's store keeps what is released."""
     crypto: Crypto = "modelled"
     operators: int = 0
     """How many certify the nodes, in turn; none: an open mesh."""

@@ -9,9 +9,14 @@ PARTIALS_MAX = 256
 
 
 class MemoryBlobs:
-    """Blobs as `ports.BlobPort` has them. What is released is gone at once: a sterner store."""
+    """Blobs as `ports.BlobPort` has them.
+
+    What is released is gone at once, a sterner store than a daemon's, unless it `caches`: then it
+    stays, as a daemon's does while there is room.
+    """
 
     def __init__(self) -> None:
+        self.caches = False
         self._blobs: dict[Cid, bytes] = {}
         self._partials: dict[Cid, Partial] = {}
         self.full = False
@@ -66,8 +71,9 @@ class MemoryBlobs:
         return "stored"
 
     def release(self, cid: Cid) -> None:
-        self._blobs.pop(cid, None)
         self._partials.pop(cid, None)
+        if not self.caches:
+            self._blobs.pop(cid, None)
 
     def crash(self) -> None:
         """Lose what a power cut loses: of what is unfinished each second piece, say."""

@@ -93,6 +93,7 @@ class World:
         config = NodeConfig(me, name, site, work or WorkPolicy(1), trust, beat_ns=beat_ns)
         sign = signer_of(self.physics.crypto, self.seed, name, me)
         host = Host(len(self.hosts), config, sign, speed)
+        host.blobs.caches = self.physics.caches
         self.hosts[name] = host
         self._by_id[me] = host
         self._ids[name] = PacketIds(me, "a")

@@ -52,6 +52,9 @@ class NodeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beats: Literal["modelled", "frames"] = "modelled"
     """Whether a silent link is asked for a sign of life, frame by frame, or its node is told what
     would have come of that (heap driver; the others always ask)."""
+    blobs: Literal["gone", "cached"] = "gone"
+    """What becomes of a blob that nobody here needs any more: it goes at once, or stays as a cache,
+    as daemons keep it while there is room (heap driver)."""
     roster: Literal["neighbours", "all", "none"] = "neighbours"
     """Whose signed presence a node is given before launch: of those its contacts lead to, of all,
     or of nobody."""

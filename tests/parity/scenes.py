@@ -39,7 +39,7 @@ def scene(seed: int) -> Scenario:
         cables=cables,
         contacts=contacts,
         contact_light=f"{rng.randint(1_000, 20_000) / 1_000}ms",
-        node=NodeRules(beats="frames"),
+        node=NodeRules(beats="frames", blobs="cached"),
         timeline=_timeline(rng, names, dies=seed % 3 == 0),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from meshd.scheduler.book import LOOK_AGAIN_NS
 from protocols.types import MICROSECOND, MILLISECOND, SECOND, Duration
 from sim import full, heap
 from sim.links import ACCEPTED_LIGHTS, DIAL_TIMEOUT_NS
@@ -32,20 +33,24 @@ RETURN_NS = 300 * MILLISECOND
 whole time-out."""
 
 JOBS_APART_NS = 200 * MILLISECOND
-"""A daemon keeps released blobs as a cache, the heap's store does not: a shard placed anew may
-have to fetch its model there once more."""
+"""A daemon that was killed has its blobs read from disk, and dials a little later."""
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_heap_and_full_drivers_decide_alike(seed: int) -> None:
     scenario = scene(seed)
-    found = compare(*both(scenario, seed))
+    outcomes = both(scenario, seed)
+    found = compare(*outcomes)
     assert found.differences == []
     assert found.decisions > 40
     deaths = seed % 3 == 0
     allowed = DIAL_TIMEOUT_NS + RETURN_NS if deaths else PACKETS_APART_NS
     assert found.packets_apart_ns <= allowed
-    assert found.jobs_apart_ns <= (JOBS_APART_NS if deaths else MILLISECOND)
+    steps = [step.what for job in outcomes[0].jobs for step in job.steps]
+    # Who found no candidate looks again each second: a link that comes up within a microsecond of
+    # such a look (seed 48) is seen by it, or by the next.
+    look = LOOK_AGAIN_NS if "starved" in steps else 0
+    assert found.jobs_apart_ns <= (JOBS_APART_NS + look if deaths else MILLISECOND)
 
 
 CITIES = ("London", "Sydney", "New York")
