@@ -234,7 +234,7 @@ class BlobStore:
             if _is_cid(leftover.name) and leftover.with_name(leftover.name + HELD).exists():
                 self._leave(Cid(leftover.name), leftover)
             elif not (leftover.name.endswith(HELD) and leftover.with_suffix("").exists()):
-                leftover.unlink()
+                leftover.unlink(missing_ok=True)  # a broken part took its journal with it
         found = []
         for path in self.folder.iterdir():
             if not path.is_symlink() and path.is_file() and _is_cid(path.name):

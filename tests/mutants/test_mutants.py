@@ -16,7 +16,7 @@ CAUGHT_AT = {
     "blob-released-too-early": 1, "blobs-kept-for-ever": 1, "no-window": 3, "piece-asked-once": 1,
     "refusal-without-a-code": 6, "wake-lost": 24, "read-twice": 59, "no-order": 5,
     "letter-sent-once": 41, "letters-not-restored": 21, "doubts-for-ever": 22, "expiry-ignored": 7,
-    "no-duplicate-suppression": 1, "custody-not-restored": 128, "no-flight-bound": 78,
+    "no-duplicate-suppression": 1, "no-flight-bound": 78,
     "contact-end-late": 7, "down-for-ever": 5, "no-sequence-check": 2, "records-not-verified": 64,
     "future-believed": 8, "own-voice-ignored": 4, "started-unfed": 1, "stale-output-fed": 24,
     "served-too-early": 1, "lost-output-not-made-again": 21, "expiry-not-checked": 34,
