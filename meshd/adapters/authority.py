@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from meshd.adapters.identity import Identity, load, load_or_create
+from meshd.adapters.ondisk import unwritable, write_whole
 from meshd.trust.certificates import seal
 from protocols.bounds import REVOKED_MAX
 from protocols.certificate import Certificate, Revocations, Sealed
@@ -65,11 +65,11 @@ class Authority:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             identity = load_or_create(folder / KEY)
         except OSError as error:
-            raise _unwritable(folder, error) from None
+            raise unwritable(folder, error) from None
         authority = cls(folder, identity, Book(name))
         lines = ["[[operator]]", f"id = {_quoted(identity.node_id)}", f"name = {_quoted(name)}"]
         lines.append(f"satellites = [{', '.join(map(_quoted, satellites))}]")
-        _write(folder / CARD, "\n".join([*lines, ""]).encode(), 0o644)
+        write_whole(folder / CARD, "\n".join([*lines, ""]).encode(), 0o644)
         authority._keep(authority.book)
         return authority
 
@@ -138,27 +138,9 @@ class Authority:
         return self._identity.seed()
 
     def _keep(self, book: Book) -> None:
-        _write(self.folder / BOOK, msgspec.json.format(msgspec.json.encode(book)), 0o600)
+        write_whole(self.folder / BOOK, msgspec.json.format(msgspec.json.encode(book)))
         self.book = book
 
 
 def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()  # a basic string of TOML, too
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all. Raises MeshError "unwritable-file"."""
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> MeshError:
-    return MeshError("unwritable-file", f"cannot write {path}: {error.strerror}")

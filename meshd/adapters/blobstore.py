@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshd.adapters.blobpart import HELD, Part
+from meshd.adapters.ondisk import sync
 from protocols import cid as cids
 from protocols.errors import MeshError
 from protocols.types import Cid
@@ -357,15 +358,6 @@ def name_file(path: Path) -> tuple[Cid, int]:
             size += len(data)
         os.fsync(file.fileno())
     return hasher.cid(), size
-
-
-def sync(path: Path) -> None:
-    """Force a file, or a folder's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_cid(name: str) -> bool:

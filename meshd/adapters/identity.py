@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from meshd.adapters.address import node_id_of, public_key_of
+from meshd.adapters.ondisk import sync
 from protocols.errors import InputError, MeshError
 from protocols.types import NodeId
 
@@ -81,15 +82,7 @@ def write_key(path: Path, seed: bytes) -> None:
             return
     finally:
         draft.unlink()
-    _sync_directory(path.parent)
-
-
-def _sync_directory(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path.parent)
 
 
 def load(path: Path) -> Identity:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from meshd.adapters.ondisk import write_whole
 from meshd.ephemeris.elements import check_elements
 from meshd.ephemeris.succession import Update
 from protocols.errors import MeshError
@@ -32,17 +32,4 @@ def read_updates(home: Path) -> tuple[Update, ...]:
 
 def write_updates(home: Path, updates: tuple[Update, ...]) -> None:
     """Return once they are on disk. Raises MeshError "unwritable-file"."""
-    path, fresh = home / UPDATES, home / f"{UPDATES}.new"
-    try:
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(updates))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(home, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise MeshError("unwritable-file", f"cannot write {path}: {error.strerror}") from None
+    write_whole(home / UPDATES, msgspec.json.encode(updates))

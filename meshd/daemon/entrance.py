@@ -50,8 +50,7 @@ class Entrance:
         def held() -> bool:
             return all(gossip.sequence(e.tag) >= e.statement.sequence for e in entries)
 
-        await until(held, ANSWER_S)
-        if not held():
+        if not await until(held, ANSWER_S):
             raise MeshError("time-out", f"the records were not taken within {ANSWER_S:g} s")
         return {"taken": len(entries)}
 
@@ -101,7 +100,6 @@ class Entrance:
         def done() -> bool:
             return (node in dict(self._daemon.node.bootstrap.view())) == wanted
 
-        await until(done, ANSWER_S)
-        if not done():
+        if not await until(done, ANSWER_S):
             raise MeshError("bootstrap-full", "as many addresses are named as may be")
         return {"node": node, "address": whole, "wanted": wanted}

@@ -98,8 +98,7 @@ class Fetches:
         """A blob stays, or need not. Raises InputError "bad-cid", MeshError "kept-full"."""
         cid, blobs = cids.check(name, InputError), self._daemon.node.blobs
         self._daemon.driver.post(BlobKept(cid, kept))
-        await until(lambda: (cid in blobs.kept()) == kept, ANSWER_S)
-        if (cid in blobs.kept()) != kept:
+        if not await until(lambda: (cid in blobs.kept()) == kept, ANSWER_S):
             raise MeshError("kept-full", "as many blobs are kept as may be; drop another first")
         return {"cid": cid, "kept": kept, "here": self._daemon.blobs.has(cid)}
 

@@ -261,11 +261,12 @@ class Probes:
         return MeshError("time-out", f"no answer from {name} within {seconds} beyond prediction")
 
 
-async def until(done: Callable[[], bool], within_s: float) -> None:
-    """Wait for what a frozen view will show, but not for ever."""
+async def until(done: Callable[[], bool], within_s: float) -> bool:
+    """Wait for what a frozen view will show, but not for ever; whether it does."""
     with trio.move_on_after(within_s):
         while not done():  # noqa: ASYNC110 - machines are pure: they wake no one
             await trio.sleep(POLL_S)
+    return done()
 
 
 def _connect_failure(address: str, failed: list[Note]) -> MeshError:

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,15 @@ def meshd(*arguments: str, home: Path | None = None) -> Ran:
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def until(holds: Callable[[], object], within_s: float) -> float:
+    """Wait for what real daemons will do; how long it took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() < began + within_s, "not in time"
+        time.sleep(0.1)
+    return time.monotonic() - began
 
 
 @dataclass(frozen=True)

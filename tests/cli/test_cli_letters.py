@@ -15,7 +15,7 @@ import trio
 
 from meshd.client import AsyncMesh, Letter, Mesh
 from protocols.errors import NotFound
-from tests.cli.conftest import Homes, meshd
+from tests.cli.conftest import Homes, meshd, until
 from tests.cli.test_cli_daemons import assert_refused
 
 
@@ -93,10 +93,7 @@ class Line:
         for one, other in ("ab", "bc"):
             address = meshd("id", "--json", home=self.home(other)).json["addresses"][0]
             assert meshd("connect", address, home=self.home(one)).code == 0
-        deadline = time.monotonic() + 20
-        while len(Mesh(self.home("a")).nodes()) < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until(lambda: len(Mesh(self.home("a")).nodes()) >= 3, 20)
 
     def home(self, name: str) -> Path:
         return self.folder / name

@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import MESHD, WITHIN_S, meshd
+from tests.cli.conftest import MESHD, WITHIN_S, meshd, until
 
 
 @pytest.fixture
@@ -32,15 +31,6 @@ def pair(tmp_path: Path) -> Iterator[dict[str, Any]]:
         for each in facts.values():
             os.kill(each["pid"], signal.SIGCONT)
             meshd("down", home=each["folder"])
-
-
-def until(holds: Callable[[], bool], within_s: float) -> float:
-    """How long it took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() < began + within_s, "not in time"
-        time.sleep(0.1)
-    return time.monotonic() - began
 
 
 def peers(of: dict[str, Any]) -> list[dict[str, Any]]:

@@ -19,7 +19,16 @@ from pathlib import Path
 
 import pytest
 from disk import Disk, Done, lay_out, promises, read_log
-from workload import BLOBS_BYTES_MAX, COMMITS, KEPT, WRITERS, blob_of, value_of
+from workload import (
+    BLOBS_BYTES_MAX,
+    COMMITS,
+    KEPT,
+    VERSIONS,
+    WRITERS,
+    blob_of,
+    value_of,
+    version_of,
+)
 
 from meshd.adapters.blobstore import BlobStore
 from meshd.adapters.store import Store
@@ -70,6 +79,8 @@ def lost(home: Path, kept: list[str]) -> list[str]:
     wrong += [f"{cid} is damaged" for cid in blobs.cids() if cids.cid_of(blobs.get(cid)) != cid]
     dropped = {line.split()[1] for line in kept if line.startswith("drop")}
     last = Counter(line.split()[1].split("/")[0] for line in kept if line.startswith("row"))
+    if not is_whole(home / "book", kept):
+        wrong.append("a file is lost, or not whole")
     for line in kept:
         kind, name, *cid = line.split()
         if kind == "row":
@@ -83,6 +94,14 @@ def lost(home: Path, kept: list[str]) -> list[str]:
         elif kind == "blob" and name not in dropped and blobs.get(Cid(*cid)) != blob_of(int(name)):
             wrong.append(f"blob {name} is lost")
     return wrong
+
+
+def is_whole(book: Path, kept: list[str]) -> bool:
+    """Whether a file is what was promised last, or what was to come after that."""
+    newest = max((int(line.split()[1]) for line in kept if line.startswith("file")), default=-1)
+    if not book.exists():
+        return newest < 0
+    return book.read_bytes() in [version_of(n) for n in range(max(newest, 0), VERSIONS)]
 
 
 @pytest.fixture
@@ -116,7 +135,9 @@ def test_no_crash_point_loses_what_was_acknowledged(
     seen, wrong = survey(done, memory)
     assert wrong == []
     assert seen.total() >= IMAGES_MIN, seen
-    assert len(promises(done)) == WRITERS * COMMITS + 24 + 8  # the workload was there to its end
+    assert (
+        len(promises(done)) == WRITERS * COMMITS + 24 + 8 + VERSIONS
+    )  # the workload was there to its end
     assert {one.what for one in done} == set("cwtsrdm"), "a kind of write was not seen"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import trio
 
 from meshd.adapters.blobstore import BlobStore, name_file
+from meshd.adapters.ondisk import write_whole
 from meshd.adapters.store import Store
 from protocols.types import Cid
 
@@ -21,6 +22,7 @@ WRITERS = 3
 COMMITS = 24
 KEPT = 15
 """Rows of a writer: the one before so many is deleted."""
+VERSIONS = 12
 BLOBS_BYTES_MAX = 300_000
 """Less than all of them: what is dropped must make room."""
 
@@ -29,6 +31,11 @@ def value_of(writer: int, n: int) -> bytes:
     """What a row holds: now and then more than a page."""
     size = 30_000 if n % 10 == 7 else 700 + 13 * n
     return random.Random(writer * 1000 + n).randbytes(size)
+
+
+def version_of(n: int) -> bytes:
+    """What one file holds, whole, one after the other."""
+    return b"%d\n" % n * (400 + 100 * n)
 
 
 def blob_of(n: int) -> bytes:
@@ -66,6 +73,13 @@ async def _keep_blobs(blobs: BlobStore, promise: int) -> None:
         await trio.lowlevel.checkpoint()
 
 
+async def _write_whole(home: Path, promise: int) -> None:
+    for n in range(VERSIONS):
+        write_whole(home / "book", version_of(n))
+        os.write(promise, f"file {n}\n".encode())
+        await trio.lowlevel.checkpoint()
+
+
 async def main(home: Path, synchronous: str) -> None:
     promise = os.open(home / "acknowledged", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     store = Store(home / "store.db")
@@ -78,6 +92,7 @@ async def main(home: Path, synchronous: str) -> None:
         for writer in range(WRITERS):
             nursery.start_soon(_commit, store, writer, promise)
         nursery.start_soon(_keep_blobs, blobs, promise)
+        nursery.start_soon(_write_whole, home, promise)
 
 
 if __name__ == "__main__":

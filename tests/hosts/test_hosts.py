@@ -7,12 +7,10 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 from network import Network, why_not
@@ -20,7 +18,7 @@ from network import Network, why_not
 from meshd.client import Mesh
 from meshd.client.connection import Client
 from meshd.examples import DIGITS
-from tests.cli.conftest import MESHD, meshd
+from tests.cli.conftest import MESHD, meshd, until
 
 HOSTS = 5
 WITHIN_S = 90.0
@@ -50,7 +48,7 @@ class Hosts:
 
     def settle(self, host: int) -> None:
         """Wait until a host's daemon has both its links, and a way to every other."""
-        until(partial(is_settled, self.mesh(host)))
+        until(partial(is_settled, self.mesh(host)), WITHIN_S)
 
     def state(self, host: int, letter: str) -> str:
         return str(Client(self.home(host)).get(f"/v1/letters/{letter}")["state"])
@@ -89,13 +87,6 @@ class Hosts:
 def is_settled(mesh: Mesh) -> bool:
     reachable = sum(node["reachable"] for node in mesh.nodes())
     return reachable == HOSTS and mesh.status()["peers"] == 2
-
-
-def until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.25)
 
 
 @pytest.fixture(scope="module")
